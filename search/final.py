@@ -1,0 +1,141 @@
+"""The final: finalists and baselines at full length, each at its own best learning rate.
+
+Winner and learning rates are chosen on validation data.  The test split is read once, after that, for the winner
+and the baselines; what was read is a row of the ledger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from search.errors import InvalidInputError
+from search.evaluation import FINAL_REPLICATE, Arm, Candidate, Evaluation, Evaluator
+from search.genome import Genome
+from search.ranking import Standing, rank
+from search.recorded import RecordedEvaluator
+
+FINAL_PHASE = "final"
+
+# Per-sample test scores of one measured final candidate, (N,), higher is better.
+TestScores = Callable[[Candidate], NDArray[np.float64]]
+
+
+class FinalOptions(BaseModel):
+    """Options of the final."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    steps: int = Field(600, ge=0, le=10_000_000, description="fine-tuning steps at full length")
+    finalists: int = Field(
+        3, ge=1, le=100, description="best masks of the race, besides the baselines"
+    )
+    replicates: int = Field(
+        5, ge=2, le=100, description="fresh draws; at least 2, intervals need a spread"
+    )
+    learning_rate_factors: tuple[float, ...] = Field(
+        (0.3, 1.0, 3.0),
+        min_length=1,
+        max_length=20,
+        description="every mask takes its best of these times the search's learning rate",
+    )
+
+    @field_validator("learning_rate_factors")
+    @classmethod
+    def _are_different_and_positive(cls, factors: tuple[float, ...]) -> tuple[float, ...]:
+        if min(factors) <= 0 or len(set(factors)) < len(factors):
+            raise ValueError(f"learning_rate_factors {factors} must be above 0 and all different")
+        return factors
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """One mask in the final, at its best learning rate.
+
+    Attributes:
+        standing: The mask and its mean over the final's replicates.
+        arm: The learning rate that was best for it on validation data.
+        evaluations: One per replicate, in order.
+    """
+
+    standing: Standing
+    arm: Arm
+    evaluations: tuple[Evaluation, ...]
+
+    @property
+    def genome(self) -> Genome:
+        """The mask."""
+        return self.standing.genome
+
+    @property
+    def fitness(self) -> NDArray[np.float64]:
+        """Validation fitness per replicate, ``(R,)``; nothing failed, or the arm would have no standing."""
+        return np.array([e.fitness for e in self.evaluations], dtype=np.float64)
+
+    def test_scores(self, read: TestScores) -> NDArray[np.float64]:
+        """Test scores ``(R, N)``: replicate by sample."""
+        return np.stack([read(evaluation.candidate) for evaluation in self.evaluations])
+
+
+@dataclass(frozen=True, slots=True)
+class FinalOutcome:
+    """Contenders by mean validation fitness, best first; masks that failed at every rate are left out."""
+
+    contenders: tuple[Contender, ...]
+
+    @property
+    def winner(self) -> Contender:
+        """The best on validation data; a baseline may be it."""
+        return self.contenders[0]
+
+    def contender(self, genome: Genome | None) -> Contender | None:
+        """One mask's entry; None for a mask that failed or did not take part."""
+        return next((c for c in self.contenders if c.genome == genome), None)
+
+
+def run_final(
+    recorded: RecordedEvaluator,
+    evaluator: Evaluator,
+    entrants: Sequence[Genome],
+    learning_rate: float,
+    options: FinalOptions,
+) -> FinalOutcome:
+    """Measure every entrant at full length, at every learning rate, at fresh replicates.
+
+    Args:
+        recorded: Measures.
+        evaluator: Used for this phase; it also keeps weights and test scores.
+        entrants: Masks, baselines included; repeats count once.
+        learning_rate: The search's.
+        options: Steps, replicates and learning-rate factors.
+
+    Raises:
+        InvalidInputError: Every entrant diverged at every learning rate.
+    """
+    arms = [Arm(learning_rate * factor) for factor in options.learning_rate_factors]
+    candidates = [
+        Candidate(genome, options.steps, FINAL_REPLICATE + replicate, arm)
+        for replicate in range(options.replicates)
+        for arm in arms
+        for genome in dict.fromkeys(entrants)
+    ]
+    evaluations = recorded.measure(FINAL_PHASE, candidates, evaluator)
+    best: dict[Genome, Contender] = {}
+    for arm in arms:
+        at_arm = [e for e in evaluations if e.candidate.arm == arm]
+        for standing in rank(at_arm):
+            champion = best.get(standing.genome)
+            if champion is None or standing.order < champion.standing.order:
+                own = tuple(e for e in at_arm if e.candidate.genome == standing.genome)
+                best[standing.genome] = Contender(standing, arm, own)
+    if not best:
+        raise InvalidInputError(
+            "finetune.learning_rate",
+            [arm.learning_rate for arm in arms],
+            "a rate at which at least one mask trains to the end without diverging; try smaller ones",
+        )
+    return FinalOutcome(tuple(sorted(best.values(), key=lambda c: c.standing.order)))

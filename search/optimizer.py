@@ -1,0 +1,61 @@
+"""The ask/tell seam between a study and whatever proposes candidates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from search.evaluation import Candidate, Evaluation
+from search.registry import PluginConfig, Registry
+
+
+@dataclass(frozen=True, slots=True)
+class SearchProblem:
+    """All that an optimizer may know about what it searches.
+
+    Attributes:
+        n_genes: Length of a mask, at least 1.
+        search_fidelity: Fine-tuning steps of an ordinary evaluation.
+        budget_evaluations: Evaluations at the search fidelity that the search phase may spend.
+        gene_priors: One first-order saliency per gene (higher: swapping it changes more), or None if not measured.
+    """
+
+    n_genes: int
+    search_fidelity: int
+    budget_evaluations: int
+    gene_priors: tuple[float, ...] | None = None
+
+
+class OptimizerConfig(PluginConfig):
+    """Base of every optimizer's options."""
+
+    def check(self, problem: SearchProblem) -> None:  # noqa: B027 - most optimizers take any problem
+        """Refuse a problem that the optimizer cannot serve, without constructing the optimizer.
+
+        Raises:
+            InvalidInputError: The options and the problem do not fit; names both numbers.
+        """
+
+
+class Optimizer(Protocol):
+    """Proposes candidates batch by batch.
+
+    The promise: what it asks depends only on its config, its problem, its seed and what it was told, in order.
+    A study resumes by replaying the same evaluations, so nothing of an optimizer is ever stored.
+
+    ``ask`` is followed by exactly one ``tell`` for the same batch.  The told list may be shorter than the asked one
+    (the last batch is cut to the budget); it keeps the order.  Failed evaluations have ``fitness=None``.
+    An empty ``ask`` means that the optimizer has nothing more to try.
+    """
+
+    def ask(self) -> list[Candidate]:
+        """Propose a whole batch, so that the evaluator can train it together."""
+        ...
+
+    def tell(self, evaluations: Sequence[Evaluation]) -> None:
+        """Take the measurements of the batch last asked."""
+        ...
+
+
+OPTIMIZERS: Registry[Optimizer] = Registry("optimizer", "search.optimizers")

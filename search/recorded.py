@@ -1,0 +1,196 @@
+"""Measuring through the ledger: what it holds is answered from it, the rest is measured and appended.
+
+Every phase of a job goes through one ``RecordedEvaluator``.  Started over with the ledger of a job that was killed, it
+gives the same answers in the same order without measuring, and goes on where the ledger ends.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from search.errors import ChunkOutOfMemoryError
+from search.evaluation import Candidate, Evaluation, Evaluator
+from search.ledger import DecisionRow, EvaluationRow, Json, Ledger, Position
+
+Key = tuple[str, int, str, int]
+# Told after each chunk: its phase and what came back.
+ChunkListener = Callable[[str, Sequence[Evaluation]], None]
+
+
+class StopRequested(Exception):  # noqa: N818 - a signal between two parts, not an error
+    """A decision from outside ended the batch; the reason is in the ledger."""
+
+    def __init__(self, reason: str) -> None:
+        """Keep the reason in the words of ``stop_reason``."""
+        self.reason = reason
+        super().__init__(reason)
+
+
+class RecordedEvaluator:
+    """Cuts batches into chunks, answers chunks from the ledger or the evaluator, records what is new.
+
+    Not thread safe; the only writer of its ledger.
+    """
+
+    def __init__(
+        self,
+        evaluator: Evaluator,
+        ledger: Ledger,
+        chunk_size: int,
+        listener: ChunkListener | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Read the ledger.
+
+        Args:
+            evaluator: Measures what the ledger does not know.
+            ledger: What earlier runs of the same job have measured and decided.
+            chunk_size: Candidates trained together, at least 1; halved when they do not fit into memory.
+            listener: Told after each chunk, replayed ones included.
+            clock: Seconds; for tests.
+        """
+        self._evaluator, self._ledger, self._chunk_size = evaluator, ledger, chunk_size
+        self._listener, self._clock = listener, clock
+        self._stored: dict[Key, Evaluation] = {}
+        self._decisions: dict[tuple[Position, str], Mapping[str, Json]] = {}
+        for row in ledger.rows():
+            if isinstance(row, EvaluationRow):
+                self._stored[row.evaluation.candidate.key] = row.evaluation
+            else:
+                self._decisions[row.position, row.name] = row.value
+        self._unread = set(self._stored)
+        self._answered: dict[Key, Evaluation] = {}
+        self._batches: Counter[str] = Counter()
+        self._started_at = clock()
+        self._earlier_seconds = sum(e.duration_seconds for e in self._stored.values())
+
+    @property
+    def elapsed_seconds(self) -> float:
+        """Seconds spent on the job: measuring in earlier runs, everything in this one."""
+        return self._earlier_seconds + self._clock() - self._started_at
+
+    @property
+    def n_measured(self) -> int:
+        """Different candidates answered so far."""
+        return len(self._answered)
+
+    def knows(self, candidate: Candidate) -> bool:
+        """Whether an earlier batch has the answer, so that asking again costs nothing."""
+        return candidate.key in self._answered
+
+    def measure(
+        self,
+        phase: str,
+        candidates: Sequence[Candidate],
+        evaluator: Evaluator | None = None,
+        interrupt: Callable[[], str | None] | None = None,
+    ) -> list[Evaluation]:
+        """Measure one batch.
+
+        Args:
+            phase: Names the rows; batches are numbered within it.
+            candidates: In any mix of fidelities, arms and replicates; repeats are measured once.
+            evaluator: Used instead of the job's own for this batch.
+            interrupt: Asked before each new chunk; a reason ends the batch and becomes a ledger row.
+
+        Returns:
+            One evaluation per candidate, in the order asked.
+
+        Raises:
+            StopRequested: ``interrupt`` gave a reason, now or before the job was resumed.
+            LeaseLostError: Another worker owns the job now.
+        """
+        batch = self._batches[phase]
+        self._batches[phase] += 1
+        chunk = 0
+        for group in _groups(c for c in candidates if not self.knows(c)):
+            remaining = group
+            while remaining:
+                position = Position(phase, batch, chunk)
+                self._heed(interrupt, position)
+                try:
+                    self._measure_chunk(position, remaining, evaluator or self._evaluator)
+                except ChunkOutOfMemoryError:
+                    self._halve_chunks(position)
+                    continue
+                remaining = [c for c in remaining if not self.knows(c)]
+                chunk += 1
+        return [self._answered[candidate.key] for candidate in candidates]
+
+    def decide(
+        self,
+        position: Position,
+        name: str,
+        choose: Callable[[], tuple[Mapping[str, Json], Mapping[str, Json]]],
+    ) -> Mapping[str, Json]:
+        """Make a decision once in the life of a job.
+
+        Args:
+            position: Where the decision belongs.
+            name: Which decision; unique at its position.
+            choose: Makes it: the decision, and timings that explain it (left out of the canonical ledger).
+
+        Returns:
+            What was decided, now or before the job was resumed.
+        """
+        if (position, name) not in self._decisions:
+            self._record(DecisionRow(position, name, *choose()))
+        return self._decisions[position, name]
+
+    def _measure_chunk(
+        self, position: Position, candidates: Sequence[Candidate], evaluator: Evaluator
+    ) -> None:
+        smaller = self._decisions.get((position, "chunk_size"))
+        if smaller is not None:
+            self._chunk_size = int(str(smaller["chunk_size"]))
+        chunk = candidates[: self._chunk_size]
+        missing = [candidate for candidate in chunk if candidate.key not in self._stored]
+        if missing:
+            self._mark_divergence(position)
+            evaluations = evaluator.evaluate(missing)
+            self._ledger.append([EvaluationRow(position, evaluation) for evaluation in evaluations])
+            self._stored.update((e.candidate.key, e) for e in evaluations)
+        answers = {candidate.key: self._stored[candidate.key] for candidate in chunk}
+        self._unread -= answers.keys()
+        self._answered |= answers
+        if self._listener is not None:
+            self._listener(position.phase, list(answers.values()))
+
+    def _heed(self, interrupt: Callable[[], str | None] | None, position: Position) -> None:
+        """Stop where an earlier run stopped; ask ``interrupt`` only where no earlier run has been."""
+        stop = self._decisions.get((position, "stop"))
+        if stop is None and interrupt is not None and not self._unread:
+            reason = interrupt()
+            if reason is not None:
+                stop = {"reason": reason}
+                self._record(DecisionRow(position, "stop", stop))
+        if stop is not None:
+            raise StopRequested(str(stop["reason"]))
+
+    def _halve_chunks(self, position: Position) -> None:
+        self._chunk_size = max(1, self._chunk_size // 2)
+        self._record(DecisionRow(position, "chunk_size", {"chunk_size": self._chunk_size}))
+
+    def _mark_divergence(self, position: Position) -> None:
+        """Record, once, that this run asks for other candidates than the one that wrote the ledger.
+
+        That happens after an upgrade.  The ledger then serves as a cache.
+        """
+        if self._unread:
+            self._unread.clear()
+            self._record(DecisionRow(position, "left_the_ledger", {}))
+
+    def _record(self, decision: DecisionRow) -> None:
+        self._ledger.append([decision])
+        self._decisions[decision.position, decision.name] = decision.value
+
+
+def _groups(candidates: Iterable[Candidate]) -> list[list[Candidate]]:
+    """Different candidates by fidelity, arm and replicate, each group and all groups in the order they came."""
+    groups: dict[tuple[int, str, int], dict[Key, Candidate]] = {}
+    for candidate in candidates:
+        family = (candidate.fidelity, candidate.arm.label, candidate.replicate)
+        groups.setdefault(family, {}).setdefault(candidate.key, candidate)
+    return [list(group.values()) for group in groups.values()]
