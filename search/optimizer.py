@@ -30,7 +30,7 @@ class SearchProblem:
 class OptimizerConfig(PluginConfig):
     """Base of every optimizer's options."""
 
-    def check(self, problem: SearchProblem) -> None:  # noqa: B027 - most optimizers take any problem
+    def check(self, problem: SearchProblem) -> None:
         """Refuse a problem that the optimizer cannot serve, without constructing the optimizer.
 
         Raises:
