@@ -15,8 +15,8 @@ from search.evaluation import Candidate, Evaluation, Evaluator
 from search.ledger import DecisionRow, EvaluationRow, Json, Ledger, Position
 
 Key = tuple[str, int, str, int]
-# Told after each chunk: its phase and what came back.
-ChunkListener = Callable[[str, Sequence[Evaluation]], None]
+# Told after each chunk: its phase, its batch number within the phase, and what came back.
+ChunkListener = Callable[[str, int, Sequence[Evaluation]], None]
 
 
 class StopRequested(Exception):  # noqa: N818 - a signal between two parts, not an error
@@ -156,7 +156,7 @@ class RecordedEvaluator:
         self._unread -= answers.keys()
         self._answered |= answers
         if self._listener is not None:
-            self._listener(position.phase, list(answers.values()))
+            self._listener(position.phase, position.batch, list(answers.values()))
 
     def _heed(self, interrupt: Callable[[], str | None] | None, position: Position) -> None:
         """Stop where an earlier run stopped; ask ``interrupt`` only where no earlier run has been."""

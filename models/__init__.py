@@ -1,0 +1,1 @@
+"""How good a mask is: networks, data, grafting, fine-tuning.  Knows nothing about HTTP."""

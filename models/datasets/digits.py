@@ -1,0 +1,70 @@
+"""Handwritten digits, 8 x 8 pixels: the data set that scikit-learn brings along.
+
+Alpaydin and Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine Learning Repository, 1998.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import torch
+from pydantic import Field, field_validator
+from sklearn.datasets import load_digits
+
+from models.dataset import DATASETS, DatasetConfig, Examples, LabelledData
+from models.inputs import InputFolder
+from models.shapes import DataShape
+from models.shifts import Shift
+
+LARGEST_PIXEL = 16
+
+
+class DigitsConfig(DatasetConfig):
+    """Options of the digits."""
+
+    kind: Literal["digits"] = "digits"
+    classes: tuple[int, ...] = Field(
+        tuple(range(10)), min_length=2, description="which digits; they become classes 0, 1, ..."
+    )
+    shift: tuple[Shift, ...] = Field((), max_length=8, description="changes to the data, in order")
+
+    @field_validator("classes")
+    @classmethod
+    def _are_different_digits(cls, classes: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(classes)) < len(classes) or not set(classes) <= set(range(10)):
+            raise ValueError(f"classes {list(classes)} must be different digits from 0 to 9")
+        return classes
+
+
+@DATASETS.register(DigitsConfig)
+class Digits:
+    """1797 grey images of about 180 samples a digit; pixel values from 0 to 1."""
+
+    def __init__(self, config: DigitsConfig, inputs: InputFolder, field: str) -> None:  # noqa: ARG002
+        """Bind the options; no file is read."""
+        self._config = config
+
+    def shape(self) -> DataShape:
+        """One channel of 8 x 8 pixels."""
+        return DataShape({"x": (1, 8, 8)}, len(self._config.classes))
+
+    def n_samples(self) -> int:
+        """Number of images of the chosen digits."""
+        return int(np.isin(load_digits().target, self._config.classes).sum())
+
+    def load(self) -> LabelledData:
+        """Read the images of the chosen digits and apply the shifts."""
+        raw, classes = load_digits(), self._config.classes
+        chosen = np.isin(raw.target, classes)
+        position = {digit: index for index, digit in enumerate(classes)}
+        y = np.array([position[digit] for digit in raw.target[chosen]], dtype=np.int64)
+        x = (raw.images[chosen, None] / LARGEST_PIXEL).astype(np.float32)
+        for shift in self._config.shift:
+            x, y = shift.images(x), shift.labels(y, len(classes))
+        names = tuple(str(digit) for digit in classes)
+        return LabelledData(Examples({"x": torch.from_numpy(x)}, torch.from_numpy(y)), names)
+
+    def normalised(self, train: Examples, part: Examples) -> Examples:  # noqa: ARG002
+        """Nothing to do: pixel values are from 0 to 1."""
+        return part

@@ -1,0 +1,169 @@
+"""The evaluator: grafts a chunk of masks, fine-tunes it briefly, scores it on validation data."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from models.checkpoints import State
+from models.dataset import Examples
+from models.final_artifacts import FinalArtifacts, TestScores
+from models.genes import GeneMap
+from models.graft import graft_population
+from models.memory import is_out_of_memory
+from models.metrics import MetricName, fitness, sample_hits, sample_losses
+from models.minibatches import draw_minibatches
+from models.plan import Plan
+from models.population import build_layout
+from models.randomness import seeded_torch
+from models.splits import TaskData
+from models.strategy import Strategy
+from search.errors import ChunkOutOfMemoryError
+from search.evaluation import Candidate, Evaluation, Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """All that defines a score, apart from how it is computed.
+
+    Attributes:
+        network: The architecture, on the CPU; its own weights are not used.
+        genes: Which tensors are kept or transferred as one.
+        source: State of the source network, on the CPU.
+        target: State of the target network at a replicate, on the CPU.
+        data: Training, validation and test part, on the CPU.
+        strategy: What a training step does.
+        metric: How a candidate is scored.
+        seed: Of every draw.
+    """
+
+    network: nn.Module
+    genes: GeneMap
+    source: State
+    target: Callable[[int], State]
+    data: TaskData
+    strategy: Strategy
+    metric: MetricName
+    seed: int
+
+
+class GraftEvaluator:
+    """Measures masks; bit for bit repeatable on the CPU.
+
+    A chunk is padded to one of the plan's sizes, so that a candidate's score does not depend on its neighbours.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        plan: Plan,
+        device: torch.device,
+        artifacts: FinalArtifacts | None = None,
+    ) -> None:
+        """Bring everything to the device.
+
+        Args:
+            task: What to measure.
+            plan: How to compute it; sets the process's number of threads.
+            device: Where.
+            artifacts: If given, candidates are scored on the test part too, and what a final keeps is written there.
+        """
+        torch.set_num_threads(plan.threads)
+        self._task, self._plan, self._device, self._artifacts = task, plan, device, artifacts
+        self._layout = build_layout(plan.layout, self._placed_network())
+        self._data = task.data.to(device, plan.torch_dtype)
+        self._source = self._placed(task.source)
+
+    def evaluate(self, candidates: Sequence[Candidate]) -> list[Evaluation]:
+        """Measure one chunk.
+
+        Raises:
+            ChunkOutOfMemoryError: Several candidates did not fit into memory together.
+            ValueError: The candidates differ in fidelity, arm or replicate.
+        """
+        started = time.perf_counter()
+        try:
+            evaluated = self._evaluate(candidates)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            if len(candidates) > 1:
+                raise ChunkOutOfMemoryError(f"{len(candidates)} candidates: {error}") from error
+            evaluated = [(Outcome.OUT_OF_MEMORY, None, None)]
+        seconds = (time.perf_counter() - started) / len(candidates)
+        return [
+            Evaluation(candidate, outcome, score, seconds, loss)
+            for candidate, (outcome, score, loss) in zip(candidates, evaluated, strict=True)
+        ]
+
+    def _evaluate(
+        self, candidates: Sequence[Candidate]
+    ) -> list[tuple[Outcome, float | None, float | None]]:
+        state = self._grafted(candidates)
+        self._fine_tune(state, candidates[0])
+        hits, losses = self._scores(state, self._data.validation)
+        is_sound = torch.isfinite(losses).all(dim=1)
+        if self._artifacts is not None:
+            test_hits, test_losses = self._scores(state, self._data.test)
+            is_sound &= torch.isfinite(test_losses).all(dim=1)
+            for row, candidate in enumerate(candidates):
+                scores = TestScores(test_hits[row].cpu().numpy(), test_losses[row].cpu().numpy())
+                own = {name: tensor[row] for name, tensor in state.items()}
+                self._artifacts.write(candidate, scores, own)
+        scores_by_row = fitness(self._task.metric, hits, losses).tolist()
+        losses_by_row = losses.mean(dim=1).tolist()
+        return [
+            (Outcome.MEASURED, scores_by_row[row], losses_by_row[row])
+            if is_sound[row]
+            else (Outcome.DIVERGED, None, None)
+            for row in range(len(candidates))
+        ]
+
+    def _grafted(self, candidates: Sequence[Candidate]) -> State:
+        """Starting weights of a chunk, padded with copies of its first candidate."""
+        first = candidates[0]
+        for other in candidates:
+            if (other.fidelity, other.arm, other.replicate) != (
+                first.fidelity,
+                first.arm,
+                first.replicate,
+            ):
+                raise ValueError(
+                    f"a chunk of one fidelity, arm and replicate has {first} and {other}"
+                )
+        padding = self._plan.padded_size(len(candidates)) - len(candidates)
+        masks = [candidate.genome.keeps for candidate in (*candidates, *[first] * padding)]
+        keeps = torch.tensor(masks, dtype=torch.bool, device=self._device)
+        target = self._placed(self._task.target(first.replicate))
+        return graft_population(target, self._source, self._task.genes, keeps)
+
+    def _fine_tune(self, state: State, recipe: Candidate) -> None:
+        task = self._task
+        config = task.strategy.config
+        learning_rate = recipe.arm.learning_rate or config.learning_rates[0]
+        minibatches = draw_minibatches(
+            len(self._data.train), recipe.fidelity, config.batch_size, task.seed, recipe.replicate
+        ).to(self._device)
+        with seeded_torch(task.seed, "layers", recipe.replicate):
+            self._layout.train(state, self._data.train, minibatches, task.strategy, learning_rate)
+
+    def _scores(self, state: State, part: Examples) -> tuple[Tensor, Tensor]:
+        """Hits and losses ``(P, N)`` on one part."""
+        logits = self._layout.logits(state, part)
+        return sample_hits(logits, part.labels), sample_losses(logits, part.labels)
+
+    def _placed_network(self) -> nn.Module:
+        return copy.deepcopy(self._task.network).to(self._device, self._plan.torch_dtype)
+
+    def _placed(self, state: State) -> State:
+        return {
+            name: tensor.to(
+                self._device, self._plan.torch_dtype if tensor.is_floating_point() else tensor.dtype
+            )
+            for name, tensor in state.items()
+        }

@@ -1,0 +1,65 @@
+"""Multi-layer perceptron: fully connected layers over the flattened input."""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from itertools import pairwise
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import nn
+
+from models.family import FAMILIES
+from models.shapes import DataShape
+from search.errors import InvalidInputError
+from search.registry import PluginConfig
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "gelu": nn.GELU, "tanh": nn.Tanh}
+
+
+class MLPConfig(PluginConfig):
+    """Options of a multi-layer perceptron."""
+
+    kind: Literal["mlp"] = "mlp"
+    hidden: tuple[int, ...] = Field(
+        (64, 64, 64), max_length=256, description="width of each hidden layer"
+    )
+    activation: Literal["relu", "gelu", "tanh"] = Field("relu", description="between the layers")
+
+
+@FAMILIES.register(MLPConfig)
+class MLPFamily:
+    """Builds perceptrons; layer k of K is the module ``linear{k}``."""
+
+    def __init__(self, config: MLPConfig) -> None:
+        """Bind the options."""
+        if any(not 1 <= width <= 65536 for width in config.hidden):
+            raise InvalidInputError("model.hidden", list(config.hidden), "widths from 1 to 65536")
+        self._config = config
+
+    def build(self, shape: DataShape) -> nn.Module:
+        """Build one perceptron."""
+        if set(shape.inputs) != {"x"}:
+            raise InvalidInputError(
+                "dataset", f"inputs {sorted(shape.inputs)}", "one input named x"
+            )
+        widths = [math.prod(shape.inputs["x"]), *self._config.hidden, shape.n_classes]
+        layers: OrderedDict[str, nn.Module] = OrderedDict()
+        for number, (fan_in, fan_out) in enumerate(pairwise(widths), start=1):
+            if number > 1:
+                layers[f"activation{number - 1}"] = ACTIVATIONS[self._config.activation]()
+            layers[f"linear{number}"] = nn.Linear(fan_in, fan_out)
+        return MLP(layers)
+
+
+class MLP(nn.Sequential):
+    """Layers in sequence over a flattened input."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Give logits ``(N, C)`` for samples ``(N, *shape)``."""
+        x = x.flatten(1)
+        for layer in self:
+            x = layer(x)
+        return x

@@ -1,0 +1,144 @@
+"""Genes: which tensors are kept or transferred as one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from torch import nn
+
+from models.gene_grouping import group_by_block, group_by_globs, group_by_layer, group_by_tensor
+from models.tensor_names import NamedTensors, matching
+from search.errors import InvalidInputError
+
+Granularity = Literal["layer", "tensor", "block", "groups"]
+
+
+class GenomeOptions(BaseModel):
+    """What is one gene, and which tensors are decided beforehand.
+
+    Patterns are globs over tensor names, ``"conv1.*"`` say.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    granularity: Granularity = Field("layer", description="what is kept or transferred as one")
+    keep: tuple[str, ...] = Field((), description="tensors that are always kept")
+    transfer: tuple[str, ...] = Field((), description="tensors that are always transferred")
+    groups: dict[str, tuple[str, ...]] | None = Field(
+        None, description="with granularity groups: gene name -> patterns"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Gene:
+    """Tensors that share one bit; ``parameters`` counts the trainable numbers in them."""
+
+    name: str
+    tensors: tuple[str, ...]
+    parameters: int
+
+
+@dataclass(frozen=True, slots=True)
+class FixedTensor:
+    """A tensor that is no gene, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class GeneMap:
+    """Every tensor of a network's state: in one gene, always kept, or always transferred."""
+
+    genes: tuple[Gene, ...]
+    kept: tuple[FixedTensor, ...]
+    transferred: tuple[FixedTensor, ...]
+
+    @property
+    def n_genes(self) -> int:
+        """Length of a mask."""
+        return len(self.genes)
+
+
+def build_gene_map(
+    network: nn.Module, source_shapes: Mapping[str, tuple[int, ...]], options: GenomeOptions
+) -> GeneMap:
+    """Decide the genes of a network.
+
+    Args:
+        network: The target's architecture; may be on the meta device.
+        source_shapes: Shape of every tensor in the source's state.
+        options: Granularity, pins and groups.
+
+    Raises:
+        InvalidInputError: A pattern matches nothing, a tensor is named twice, or no gene is left.
+    """
+    tensors = NamedTensors(network)
+    fixed_keep = _without_counterpart(tensors, source_shapes)
+    fixed_transfer: dict[str, str] = {}
+    for field, patterns in (("keep", options.keep), ("transfer", options.transfer)):
+        for pattern in patterns:
+            names = matching(tensors.names, pattern, f"genome.{field}")
+            for name in names:
+                if field == "transfer" and name in fixed_keep:
+                    raise InvalidInputError(
+                        "genome.transfer",
+                        repr(pattern),
+                        f"tensors that can be: {name} {fixed_keep[name]}",
+                    )
+                pins = fixed_keep if field == "keep" else fixed_transfer
+                pins.setdefault(name, f"pinned by {pattern!r}")
+    free = [name for name in tensors.names if name not in fixed_keep.keys() | fixed_transfer.keys()]
+    genes = []
+    for name, members in _groups(tensors, options).items():
+        chosen = tuple(tensor for tensor in members if tensor in free)
+        if chosen:
+            genes.append(Gene(name, chosen, tensors.count_parameters(chosen)))
+    grouped = {tensor for gene in genes for tensor in gene.tensors}
+    for name in free:
+        if name not in grouped:
+            fixed_keep[name] = "in no group"
+    # A gene without trainable numbers (buffers alone) would be a bit that means nothing.
+    if not any(gene.parameters for gene in genes):
+        raise InvalidInputError(
+            "genome",
+            f"no transferable gene among {len(tensors.names)} tensors",
+            "at least one tensor that source and target share and that is not pinned; "
+            + "; ".join(f"{name} {reason}" for name, reason in list(fixed_keep.items())[:3]),
+        )
+    return GeneMap(
+        tuple(genes),
+        tuple(FixedTensor(name, reason) for name, reason in fixed_keep.items()),
+        tuple(FixedTensor(name, reason) for name, reason in fixed_transfer.items()),
+    )
+
+
+def _without_counterpart(
+    tensors: NamedTensors, source_shapes: Mapping[str, tuple[int, ...]]
+) -> dict[str, str]:
+    """Tensors that the source cannot give, with the reason; tied tensors share one fate."""
+    reasons: dict[str, str] = {}
+    for name, shape in tensors.shapes.items():
+        given = source_shapes.get(name)
+        if given is None:
+            reasons[name] = "is missing in the source"
+        elif tuple(given) != shape:
+            reasons[name] = f"has shape {tuple(given)} in the source, {shape} in the target"
+    return reasons
+
+
+def _groups(tensors: NamedTensors, options: GenomeOptions) -> dict[str, list[str]]:
+    """Members of each gene by its name, before pins."""
+    if (options.granularity == "groups") != (options.groups is not None):
+        raise InvalidInputError(
+            "genome.groups",
+            options.groups,
+            "groups exactly when granularity is 'groups': {name: [patterns]}",
+        )
+    if options.groups is not None:
+        return group_by_globs(tensors, options.groups)
+    grouping = {"layer": group_by_layer, "tensor": group_by_tensor, "block": group_by_block}
+    return grouping[options.granularity](tensors)

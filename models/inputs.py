@@ -1,0 +1,37 @@
+"""Files that a spec names: they lie under one folder, wherever the links lead."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from search.errors import InvalidInputError
+
+
+class InputFolder:
+    """The only folder from which a request may name files."""
+
+    def __init__(self, root: Path) -> None:
+        """Bind the folder; it need not exist yet."""
+        self.root = root
+
+    def resolve(self, path: str, field: str) -> Path:
+        """Find a file by its path below the folder.
+
+        Args:
+            path: Relative to the folder.
+            field: Where the path stood in the spec, for the error.
+
+        Raises:
+            InvalidInputError: An absolute path, one that leads out of the folder (links followed), or no file.
+        """
+        root = self.root.resolve()
+        if "\0" in path or Path(path).is_absolute():
+            raise InvalidInputError(field, repr(path), f"a path relative to {root}")
+        found = (root / path).resolve()
+        if not found.is_relative_to(root):
+            raise InvalidInputError(
+                field, repr(path), f"a file inside {root}; this path leads out of it"
+            )
+        if not found.is_file():
+            raise InvalidInputError(field, repr(path), f"an existing file below {root}")
+        return found
