@@ -14,7 +14,7 @@ from models.checkpoints import State
 from models.dataset import Examples
 from models.final_artifacts import FinalArtifacts, TestScores
 from models.genes import GeneMap
-from models.graft import graft_population
+from models.graft import complete_state, graft_population
 from models.memory import is_out_of_memory
 from models.metrics import MetricName, fitness, sample_hits, sample_losses
 from models.minibatches import draw_minibatches
@@ -114,7 +114,7 @@ class GraftEvaluator:
             for row, candidate in enumerate(candidates):
                 scores = TestScores(test_hits[row].cpu().numpy(), test_losses[row].cpu().numpy())
                 own = {name: tensor[row] for name, tensor in state.items()}
-                self._artifacts.write(candidate, scores, own)
+                self._artifacts.write(candidate, scores, complete_state(own, self._task.genes))
         scores_by_row = fitness(self._task.metric, hits, losses).tolist()
         losses_by_row = losses.mean(dim=1).tolist()
         return [

@@ -9,32 +9,44 @@ from torch import nn
 from models.tensor_names import NamedTensors, matching
 from search.errors import InvalidInputError
 
+# Name of the network itself among its modules.
+ROOT = ""
+
 
 def group_by_layer(tensors: NamedTensors) -> dict[str, list[str]]:
-    """One gene per module that owns parameters, with its buffers.
+    """One gene per module that owns parameters, with its buffers; one per parameter of the network itself.
 
     A normalisation layer, affine and running statistics, belongs to the layer it serves: the nearest layer before
     it in the same parent module, else the nearest one after it there (pre-norm), else the nearest before it anywhere.
     """
-    layers = [name for name in tensors.modules if name not in tensors.norms]
+    layers = [name for name in tensors.modules if name not in tensors.norms and name != ROOT]
     owners = {
         norm: _served_layer(norm, list(tensors.modules), set(layers)) for norm in tensors.norms
     }
-    groups: dict[str, list[str]] = {}
+    by_owner: dict[str, list[str]] = {}
     for module, own in tensors.modules.items():
-        groups.setdefault(owners.get(module) or module, []).extend(own)
+        by_owner.setdefault(owners.get(module) or module, []).extend(own)
+    groups: dict[str, list[str]] = {}
     # A norm may come before the layer that it serves; genes stand in the order of their layers.
-    return {name: groups[name] for name in tensors.modules if name in groups}
+    for module in tensors.modules:
+        members = by_owner.get(module, [])
+        if module == ROOT:
+            # A class token and position embeddings, say: no layer has them, and the root has no name to give.
+            groups |= {name: [name] for name in members if name in tensors.parameter_names}
+        elif any(name in tensors.parameter_names for name in members):
+            groups[module] = members
+    return groups
 
 
 def group_by_tensor(tensors: NamedTensors) -> dict[str, list[str]]:
     """One gene per parameter; buffers go with their module's first tensor."""
     groups: dict[str, list[str]] = {}
     for own in tensors.modules.values():
-        parameters = [name for name in own if name in tensors.parameter_names] or own[:1]
+        parameters = [name for name in own if name in tensors.parameter_names]
         for name in parameters:
             groups[name] = [name]
-        groups[parameters[0]] += [name for name in own if name not in parameters]
+        if parameters:
+            groups[parameters[0]] += [name for name in own if name not in parameters]
     return groups
 
 
@@ -44,18 +56,9 @@ def group_by_block(tensors: NamedTensors) -> dict[str, list[str]]:
     Repeated children are those of a module list or sequence that all have the same class; the outermost count.
     """
     blocks = _repeated_children(tensors.network)
-    outside = {
-        name: members
-        for name, members in group_by_layer(tensors).items()
-        if _block_of(name, blocks) is None
-    }
     groups: dict[str, list[str]] = {}
-    for module, own in tensors.modules.items():
-        block = _block_of(module, blocks)
-        if block is not None:
-            groups.setdefault(block, []).extend(own)
-        elif module in outside:
-            groups[module] = outside[module]
+    for layer, members in group_by_layer(tensors).items():
+        groups.setdefault(_block_of(layer, blocks) or layer, []).extend(members)
     return groups
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -51,11 +51,15 @@ class FixedTensor:
 
 @dataclass(frozen=True, slots=True)
 class GeneMap:
-    """Every tensor of a network's state: in one gene, always kept, or always transferred."""
+    """Every tensor of a network's state: in one gene, always kept, or always transferred.
+
+    A tied tensor is listed under the first of its names; ``aliases`` maps its other names to that one.
+    """
 
     genes: tuple[Gene, ...]
     kept: tuple[FixedTensor, ...]
     transferred: tuple[FixedTensor, ...]
+    aliases: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def n_genes(self) -> int:
@@ -79,17 +83,16 @@ def build_gene_map(
     tensors = NamedTensors(network)
     fixed_keep = _without_counterpart(tensors, source_shapes)
     fixed_transfer: dict[str, str] = {}
-    for field, patterns in (("keep", options.keep), ("transfer", options.transfer)):
+    for decision, patterns in (("keep", options.keep), ("transfer", options.transfer)):
         for pattern in patterns:
-            names = matching(tensors.names, pattern, f"genome.{field}")
-            for name in names:
-                if field == "transfer" and name in fixed_keep:
+            for name in matching(tensors.names, pattern, f"genome.{decision}"):
+                if decision == "transfer" and name in fixed_keep:
                     raise InvalidInputError(
                         "genome.transfer",
                         repr(pattern),
                         f"tensors that can be: {name} {fixed_keep[name]}",
                     )
-                pins = fixed_keep if field == "keep" else fixed_transfer
+                pins = fixed_keep if decision == "keep" else fixed_transfer
                 pins.setdefault(name, f"pinned by {pattern!r}")
     free = [name for name in tensors.names if name not in fixed_keep.keys() | fixed_transfer.keys()]
     genes = []
@@ -98,10 +101,9 @@ def build_gene_map(
         if chosen:
             genes.append(Gene(name, chosen, tensors.count_parameters(chosen)))
     grouped = {tensor for gene in genes for tensor in gene.tensors}
-    for name in free:
-        if name not in grouped:
-            fixed_keep[name] = "in no group"
-    # A gene without trainable numbers (buffers alone) would be a bit that means nothing.
+    reason = "is in no group" if options.groups else "belongs to no layer with parameters"
+    fixed_keep |= {name: reason for name in free if name not in grouped}
+    # A mask over buffers alone would decide nothing that is trained.
     if not any(gene.parameters for gene in genes):
         raise InvalidInputError(
             "genome",
@@ -113,6 +115,7 @@ def build_gene_map(
         tuple(genes),
         tuple(FixedTensor(name, reason) for name, reason in fixed_keep.items()),
         tuple(FixedTensor(name, reason) for name, reason in fixed_transfer.items()),
+        tensors.aliases,
     )
 
 

@@ -71,11 +71,16 @@ def graft_population(
 def graft(
     target: Mapping[str, Tensor], source: Mapping[str, Tensor], genes: GeneMap, genome: Genome
 ) -> State:
-    """State of one network."""
+    """State of one network, complete: it loads strictly, tied tensors included."""
     device = next(iter(target.values())).device
     keeps = torch.tensor([genome.keeps], dtype=torch.bool, device=device)
     population = graft_population(target, source, genes, keeps)
-    return {name: tensor[0] for name, tensor in population.items()}
+    return complete_state({name: tensor[0] for name, tensor in population.items()}, genes)
+
+
+def complete_state(state: Mapping[str, Tensor], genes: GeneMap) -> State:
+    """Add each tied tensor under its other names; tensors are not copied."""
+    return {**state, **{alias: state[name] for alias, name in genes.aliases.items()}}
 
 
 def _repeated(tensor: Tensor, count: int) -> Tensor:

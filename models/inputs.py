@@ -25,13 +25,20 @@ class InputFolder:
             InvalidInputError: An absolute path, one that leads out of the folder (links followed), or no file.
         """
         root = self.root.resolve()
-        if "\0" in path or Path(path).is_absolute():
+        if Path(path).is_absolute():
             raise InvalidInputError(field, repr(path), f"a path relative to {root}")
-        found = (root / path).resolve()
+        try:
+            found = (root / path).resolve()
+            is_file = found.is_file()
+        except (OSError, RuntimeError, ValueError) as error:
+            # A name that is too long, a loop of links, characters that no file name has.
+            raise InvalidInputError(
+                field, ascii(path[:100]), f"a path that the system can look up: {error}"
+            ) from error
         if not found.is_relative_to(root):
             raise InvalidInputError(
                 field, repr(path), f"a file inside {root}; this path leads out of it"
             )
-        if not found.is_file():
+        if not is_file:
             raise InvalidInputError(field, repr(path), f"an existing file below {root}")
         return found

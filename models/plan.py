@@ -39,8 +39,9 @@ class Plan(BaseModel):
 
     @model_validator(mode="after")
     def _chunks_fit(self) -> Plan:
-        if list(self.chunks) != sorted(set(self.chunks)) or self.chunks[0] < 1:
-            raise ValueError(f"chunks {list(self.chunks)} must be ascending sizes from 1 upwards")
+        # A chunk that does not fit into memory is halved, down to one candidate.
+        if list(self.chunks) != sorted(set(self.chunks)) or self.chunks[0] != 1:
+            raise ValueError(f"chunks {list(self.chunks)} must be ascending sizes that start at 1")
         if self.layout == "loop" and self.chunks != (1,):
             raise ValueError(
                 f"layout loop trains one by one: chunks must be [1], given {list(self.chunks)}"

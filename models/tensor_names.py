@@ -18,8 +18,8 @@ NORMS = (_NormBase, nn.GroupNorm, nn.LayerNorm, nn.LocalResponseNorm, nn.RMSNorm
 class NamedTensors:
     """A read-only view; works on the meta device.
 
-    A tied tensor appears once, under the first of its names.  ``modules`` lists the modules that own tensors
-    directly, in registration order.
+    A tied tensor appears once, under the first of its names; ``aliases`` maps its other names to that one.
+    ``modules`` lists the modules that own tensors directly, in registration order.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -28,7 +28,8 @@ class NamedTensors:
         self.shapes: dict[str, tuple[int, ...]] = {}
         self.modules: dict[str, list[str]] = {}
         self.norms: set[str] = set()
-        self.parameter_names = {name for name, _ in network.named_parameters()}
+        first_names = {id(tensor): name for name, tensor in network.named_parameters()}
+        self.parameter_names = set(first_names.values())
         self.network = network
         for module_name, module in network.named_modules():
             own = [
@@ -45,6 +46,11 @@ class NamedTensors:
                 self.modules[module_name] = own
                 if isinstance(module, NORMS):
                     self.norms.add(module_name)
+        self.aliases = {
+            alias: first_names[id(tensor)]
+            for alias, tensor in network.named_parameters(remove_duplicate=False)
+            if alias in persistent and alias != first_names[id(tensor)]
+        }
         state = network.state_dict(keep_vars=True)
         for own in self.modules.values():
             for name in own:

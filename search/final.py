@@ -101,7 +101,7 @@ def run_final(
     recorded: RecordedEvaluator,
     evaluator: Evaluator,
     entrants: Sequence[Genome],
-    learning_rate: float,
+    arm: Arm,
     options: FinalOptions,
 ) -> FinalOutcome:
     """Measure every entrant at full length, at every learning rate, at fresh replicates.
@@ -110,28 +110,30 @@ def run_final(
         recorded: Measures.
         evaluator: Used for this phase; it also keeps weights and test scores.
         entrants: Masks, baselines included; repeats count once.
-        learning_rate: The search's.
+        arm: The search's recipe; its learning rate is what the factors multiply.
         options: Steps, replicates and learning-rate factors.
 
     Raises:
         InvalidInputError: Every entrant diverged at every learning rate.
     """
-    arms = [Arm(learning_rate * factor) for factor in options.learning_rate_factors]
+    if arm.learning_rate is None:
+        raise ValueError("the final needs a recipe with a learning rate to multiply")
+    arms = [Arm(arm.learning_rate * factor) for factor in options.learning_rate_factors]
     candidates = [
-        Candidate(genome, options.steps, FINAL_REPLICATE + replicate, arm)
+        Candidate(genome, options.steps, FINAL_REPLICATE + replicate, own_arm)
         for replicate in range(options.replicates)
-        for arm in arms
+        for own_arm in arms
         for genome in dict.fromkeys(entrants)
     ]
     evaluations = recorded.measure(FINAL_PHASE, candidates, evaluator)
     best: dict[Genome, Contender] = {}
-    for arm in arms:
-        at_arm = [e for e in evaluations if e.candidate.arm == arm]
+    for own_arm in arms:
+        at_arm = [e for e in evaluations if e.candidate.arm == own_arm]
         for standing in rank(at_arm):
             champion = best.get(standing.genome)
             if champion is None or standing.order < champion.standing.order:
                 own = tuple(e for e in at_arm if e.candidate.genome == standing.genome)
-                best[standing.genome] = Contender(standing, arm, own)
+                best[standing.genome] = Contender(standing, own_arm, own)
     if not best:
         raise InvalidInputError(
             "finetune.learning_rate",

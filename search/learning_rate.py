@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from search.decisions import DecisionLog
 from search.errors import InvalidInputError
 from search.evaluation import Arm, Candidate
 from search.genome import keep_all, transfer_all
@@ -20,7 +21,10 @@ PREPARING_PHASE = "preparing"
 
 
 def choose_learning_rate(
-    recorded: RecordedEvaluator, problem: SearchProblem, rates: Sequence[float]
+    recorded: RecordedEvaluator,
+    decisions: DecisionLog,
+    problem: SearchProblem,
+    rates: Sequence[float],
 ) -> float:
     """Choose, on validation data, the rate with the best mean fitness over keep-all and transfer-all.
 
@@ -54,5 +58,5 @@ def choose_learning_rate(
         "learning_rate": best,
         "mean_fitness": {repr(rate): mean for rate, mean in means.items()},
     }
-    recorded.decide(Position(PREPARING_PHASE), "learning_rate", lambda: (value, {}))
+    decisions.decide(Position(PREPARING_PHASE), "learning_rate", lambda: (value, {}))
     return best

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
+from search.decisions import DecisionLog
 from search.errors import ChunkOutOfMemoryError
 from search.evaluation import Candidate, Evaluation, Evaluator
-from search.ledger import DecisionRow, EvaluationRow, Json, Ledger, Position
+from search.ledger import EvaluationRow, Ledger, Position
 
 Key = tuple[str, int, str, int]
 # Told after each chunk: its phase, its batch number within the phase, and what came back.
@@ -38,6 +39,8 @@ class RecordedEvaluator:
         self,
         evaluator: Evaluator,
         ledger: Ledger,
+        decisions: DecisionLog,
+        *,
         chunk_size: int,
         listener: ChunkListener | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -47,19 +50,18 @@ class RecordedEvaluator:
         Args:
             evaluator: Measures what the ledger does not know.
             ledger: What earlier runs of the same job have measured and decided.
+            decisions: Of the same ledger.
             chunk_size: Candidates trained together, at least 1; halved when they do not fit into memory.
             listener: Told after each chunk, replayed ones included.
             clock: Seconds; for tests.
         """
         self._evaluator, self._ledger, self._chunk_size = evaluator, ledger, chunk_size
-        self._listener, self._clock = listener, clock
-        self._stored: dict[Key, Evaluation] = {}
-        self._decisions: dict[tuple[Position, str], Mapping[str, Json]] = {}
-        for row in ledger.rows():
-            if isinstance(row, EvaluationRow):
-                self._stored[row.evaluation.candidate.key] = row.evaluation
-            else:
-                self._decisions[row.position, row.name] = row.value
+        self._decisions, self._listener, self._clock = decisions, listener, clock
+        self._stored = {
+            row.evaluation.candidate.key: row.evaluation
+            for row in ledger.rows()
+            if isinstance(row, EvaluationRow)
+        }
         self._unread = set(self._stored)
         self._answered: dict[Key, Evaluation] = {}
         self._batches: Counter[str] = Counter()
@@ -119,30 +121,10 @@ class RecordedEvaluator:
                 chunk += 1
         return [self._answered[candidate.key] for candidate in candidates]
 
-    def decide(
-        self,
-        position: Position,
-        name: str,
-        choose: Callable[[], tuple[Mapping[str, Json], Mapping[str, Json]]],
-    ) -> Mapping[str, Json]:
-        """Make a decision once in the life of a job.
-
-        Args:
-            position: Where the decision belongs.
-            name: Which decision; unique at its position.
-            choose: Makes it: the decision, and timings that explain it (left out of the canonical ledger).
-
-        Returns:
-            What was decided, now or before the job was resumed.
-        """
-        if (position, name) not in self._decisions:
-            self._record(DecisionRow(position, name, *choose()))
-        return self._decisions[position, name]
-
     def _measure_chunk(
         self, position: Position, candidates: Sequence[Candidate], evaluator: Evaluator
     ) -> None:
-        smaller = self._decisions.get((position, "chunk_size"))
+        smaller = self._decisions.find(position, "chunk_size")
         if smaller is not None:
             self._chunk_size = int(str(smaller["chunk_size"]))
         chunk = candidates[: self._chunk_size]
@@ -160,18 +142,18 @@ class RecordedEvaluator:
 
     def _heed(self, interrupt: Callable[[], str | None] | None, position: Position) -> None:
         """Stop where an earlier run stopped; ask ``interrupt`` only where no earlier run has been."""
-        stop = self._decisions.get((position, "stop"))
+        stop = self._decisions.find(position, "stop")
         if stop is None and interrupt is not None and not self._unread:
             reason = interrupt()
             if reason is not None:
                 stop = {"reason": reason}
-                self._record(DecisionRow(position, "stop", stop))
+                self._decisions.record(position, "stop", stop, {})
         if stop is not None:
             raise StopRequested(str(stop["reason"]))
 
     def _halve_chunks(self, position: Position) -> None:
         self._chunk_size = max(1, self._chunk_size // 2)
-        self._record(DecisionRow(position, "chunk_size", {"chunk_size": self._chunk_size}))
+        self._decisions.record(position, "chunk_size", {"chunk_size": self._chunk_size}, {})
 
     def _mark_divergence(self, position: Position) -> None:
         """Record, once, that this run asks for other candidates than the one that wrote the ledger.
@@ -180,11 +162,7 @@ class RecordedEvaluator:
         """
         if self._unread:
             self._unread.clear()
-            self._record(DecisionRow(position, "left_the_ledger", {}))
-
-    def _record(self, decision: DecisionRow) -> None:
-        self._ledger.append([decision])
-        self._decisions[decision.position, decision.name] = decision.value
+            self._decisions.record(position, "left_the_ledger", {}, {})
 
 
 def _groups(candidates: Iterable[Candidate]) -> list[list[Candidate]]:

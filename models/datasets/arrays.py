@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
+from lzma import LZMAError
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +22,17 @@ from search.errors import DataError, InvalidInputError
 MAX_CLASSES = 100_000
 # Divides features that are constant in the training part by 1 instead of by 0.
 SMALLEST_DEVIATION = 1e-8
+
+# What broken, encrypted or exotically compressed archives raise.
+UNREADABLE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    LZMAError,
+    OSError,
+    EOFError,
+    ValueError,
+    RuntimeError,
+)
 
 Header = tuple[tuple[int, ...], np.dtype[Any]]
 
@@ -69,7 +82,10 @@ class Arrays:
         n_classes = self.shape().n_classes
         names = tuple(str(number) for number in range(n_classes))
         return LabelledData(
-            self._examples(""), names, self._own_part("validation"), self._own_part("test")
+            self._examples("", n_classes),
+            names,
+            self._own_part("validation", n_classes),
+            self._own_part("test", n_classes),
         )
 
     def normalised(self, train: Examples, part: Examples) -> Examples:
@@ -83,10 +99,10 @@ class Arrays:
         scaled = (part.inputs["x"] - x.mean(dim=axes, keepdim=True)) / deviation
         return Examples({"x": scaled}, part.labels)
 
-    def _own_part(self, name: str) -> Examples | None:
-        return self._examples(f"_{name}") if f"x_{name}" in self._headers else None
+    def _own_part(self, name: str, n_classes: int) -> Examples | None:
+        return self._examples(f"_{name}", n_classes) if f"x_{name}" in self._headers else None
 
-    def _examples(self, suffix: str) -> Examples:
+    def _examples(self, suffix: str, n_classes: int) -> Examples:
         x = self._read(f"x{suffix}").astype(np.float32)
         if not np.isfinite(x).all():
             row = int(np.argwhere(~np.isfinite(x).reshape(len(x), -1).all(axis=1))[0, 0])
@@ -94,6 +110,13 @@ class Arrays:
                 f"{self._field}.path", f"NaN or infinity in row {row} of x{suffix}", "finite x"
             )
         labels = self._labels(f"y{suffix}")
+        if len(labels) == 0 or labels.max() >= n_classes:
+            came = f"class {labels.max()}" if len(labels) else "no row"
+            raise DataError(
+                f"{self._field}.path",
+                f"y{suffix} with {came}",
+                f"rows of the classes in y, 0 to {n_classes - 1}",
+            )
         return Examples({"x": torch.from_numpy(x)}, torch.from_numpy(labels))
 
     def _labels(self, name: str) -> NDArray[np.int64]:
@@ -108,7 +131,7 @@ class Arrays:
         try:
             with np.load(self._path, allow_pickle=False) as file:
                 array: NDArray[Any] = file[name]
-        except (ValueError, OSError, zipfile.BadZipFile, EOFError) as error:
+        except UNREADABLE as error:
             raise DataError(
                 f"{self._field}.path", f"{name}: {error}", "a complete npz file"
             ) from error
@@ -127,7 +150,7 @@ class Arrays:
             if f"x{suffix}" not in headers:
                 continue
             (x_shape, x_type), (y_shape, y_type) = headers[f"x{suffix}"], headers[f"y{suffix}"]
-            if len(x_shape) < 2 or x_type.kind not in "fiub":
+            if len(x_shape) < 2 or 0 in x_shape[1:] or x_type.kind not in "fiub":
                 raise InvalidInputError(
                     field,
                     f"x{suffix} {x_type} {x_shape}",
@@ -166,7 +189,7 @@ def _read_headers(path: Path, field: str) -> dict[str, Header]:
                     )
                     shape, _, dtype = read(member)
                     headers[name.removesuffix(".npy")] = (shape, dtype)
-    except (zipfile.BadZipFile, ValueError, OSError, EOFError) as error:
+    except UNREADABLE as error:
         raise InvalidInputError(
             field, f"{path.name}: {error}", "an npz file as numpy.savez(path, x=x, y=y) writes it"
         ) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from itertools import pairwise
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
@@ -23,7 +23,7 @@ class MLPConfig(PluginConfig):
     """Options of a multi-layer perceptron."""
 
     kind: Literal["mlp"] = "mlp"
-    hidden: tuple[int, ...] = Field(
+    hidden: tuple[Annotated[int, Field(ge=1, le=65536)], ...] = Field(
         (64, 64, 64), max_length=256, description="width of each hidden layer"
     )
     activation: Literal["relu", "gelu", "tanh"] = Field("relu", description="between the layers")
@@ -35,8 +35,6 @@ class MLPFamily:
 
     def __init__(self, config: MLPConfig) -> None:
         """Bind the options."""
-        if any(not 1 <= width <= 65536 for width in config.hidden):
-            raise InvalidInputError("model.hidden", list(config.hidden), "widths from 1 to 65536")
         self._config = config
 
     def build(self, shape: DataShape) -> nn.Module:

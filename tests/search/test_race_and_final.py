@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from search.decisions import DecisionLog
 from search.errors import InvalidInputError
 from search.evaluation import FINAL_REPLICATE, RACE_REPLICATE, Arm, Candidate, Evaluation, Outcome
 from search.final import FinalOptions, run_final
@@ -41,7 +42,8 @@ class FormulaEvaluator:
 
 
 def bench(fitness: Callable[[Candidate], float | None]) -> RecordedEvaluator:
-    return RecordedEvaluator(FormulaEvaluator(fitness), InMemoryLedger(), 16)
+    ledger = InMemoryLedger()
+    return RecordedEvaluator(FormulaEvaluator(fitness), ledger, DecisionLog(ledger), chunk_size=16)
 
 
 def lucky_at_first(candidate: Candidate) -> float:
@@ -100,7 +102,7 @@ def test_every_mask_takes_its_own_best_learning_rate_in_the_final() -> None:
         recorded,
         FormulaEvaluator(prefers),
         list(best_rate),
-        0.001,
+        ARM,
         FinalOptions(steps=9, replicates=2),
     )
     assert outcome.winner.genome == GOOD
@@ -122,7 +124,7 @@ def test_a_rate_at_which_a_mask_diverges_does_not_count_for_it() -> None:
         bench(diverges_at_high_rates),
         FormulaEvaluator(diverges_at_high_rates),
         [GOOD],
-        0.001,
+        ARM,
         FinalOptions(steps=9, replicates=2),
     )
     assert outcome.winner.standing.fitness == 0.7
@@ -134,7 +136,7 @@ def test_a_final_in_which_everything_diverges_says_which_rates_were_tried() -> N
             bench(lambda _: None),
             FormulaEvaluator(lambda _: None),
             [GOOD],
-            1.0,
+            Arm(1.0),
             FinalOptions(steps=9, replicates=2, learning_rate_factors=(0.5, 1.0)),
         )
 
@@ -146,7 +148,10 @@ def test_the_searchs_learning_rate_is_best_on_average_over_the_pure_strategies()
         keep, transfer = table[candidate.arm.learning_rate or 0]
         return keep if candidate.genome == keep_all(4) else transfer
 
-    assert choose_learning_rate(bench(by_table), PROBLEM, list(table)) == 0.01
+    assert (
+        choose_learning_rate(bench(by_table), DecisionLog(InMemoryLedger()), PROBLEM, list(table))
+        == 0.01
+    )
 
 
 def test_learning_rate_factors_must_differ_and_be_positive() -> None:
@@ -180,7 +185,7 @@ def test_a_contenders_test_scores_are_replicates_by_samples() -> None:
         bench(lambda _: 0.5),
         FormulaEvaluator(lambda _: 0.5),
         [GOOD],
-        0.001,
+        ARM,
         FinalOptions(steps=9, replicates=3, learning_rate_factors=(1.0,)),
     )
     scores = outcome.winner.test_scores(lambda c: np.full(4, float(c.replicate - FINAL_REPLICATE)))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from search.decisions import DecisionLog
 from search.evaluation import Arm, Candidate, Evaluation
 from search.genome import Genome
 from search.ledger import DecisionRow, EvaluationRow, InMemoryLedger, Position, Row, canonical_json
@@ -23,7 +24,8 @@ def masks(*bitstrings: str, replicate: int = 0, arm: Arm = RECIPE) -> list[Candi
 def recorded(
     ledger: InMemoryLedger, chunk_size: int = 2, evaluator: HiddenMaskEvaluator | None = None
 ) -> RecordedEvaluator:
-    return RecordedEvaluator(evaluator or HiddenMaskEvaluator(HIDDEN), ledger, chunk_size)
+    measures = evaluator or HiddenMaskEvaluator(HIDDEN)
+    return RecordedEvaluator(measures, ledger, DecisionLog(ledger), chunk_size=chunk_size)
 
 
 def positions(rows: Sequence[Row]) -> list[tuple[int, int]]:
@@ -49,9 +51,8 @@ def test_a_later_batch_measures_only_what_is_new() -> None:
 def test_a_chunk_holds_one_fidelity_arm_and_replicate() -> None:
     ledger = InMemoryLedger()
     mixed = [*masks("00"), *masks("01", replicate=1), *masks("10"), *masks("11", arm=Arm(0.1))]
-    RecordedEvaluator(HiddenMaskEvaluator(Genome.from_bitstring("01")), ledger, 8).measure(
-        "search", mixed
-    )
+    evaluator = HiddenMaskEvaluator(Genome.from_bitstring("01"))
+    recorded(ledger, chunk_size=8, evaluator=evaluator).measure("search", mixed)
     chunks: dict[int, list[str]] = {}
     for row in ledger.rows():
         assert isinstance(row, EvaluationRow)
@@ -66,7 +67,7 @@ def test_a_run_over_any_whole_prefix_of_its_ledger_ends_with_the_same_ledger(
     def run(ledger: InMemoryLedger) -> None:
         bench = recorded(ledger, chunk_size=1)
         bench.measure("search", masks("0000", "0001", "0010"))
-        bench.decide(Position("race"), "choice", lambda: ({"best": 1}, {"seconds": 0.1}))
+        DecisionLog(ledger).decide(Position("race"), "choice", lambda: ({"best": 1}, {"took": 0.1}))
         bench.measure("race", masks("0001", "1111", "0100"))
 
     alone, resumed = InMemoryLedger(), InMemoryLedger()
@@ -131,5 +132,7 @@ def test_asking_other_candidates_than_the_ledger_holds_is_marked_once_and_the_le
 def test_time_spent_before_a_restart_counts() -> None:
     ledger = InMemoryLedger()
     recorded(ledger).measure("search", masks("0000", "0001"))
-    restarted = RecordedEvaluator(HiddenMaskEvaluator(HIDDEN), ledger, 2, clock=lambda: 7.0)
+    restarted = RecordedEvaluator(
+        HiddenMaskEvaluator(HIDDEN), ledger, DecisionLog(ledger), chunk_size=2, clock=lambda: 7.0
+    )
     assert restarted.elapsed_seconds == 1.0

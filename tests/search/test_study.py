@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from search.decisions import DecisionLog
 from search.evaluation import Arm, Candidate, Evaluation
 from search.genome import Genome, keep_all
 from search.ledger import InMemoryLedger, canonical_json
@@ -40,7 +41,9 @@ def all_masks(n_genes: int, fidelity: int = 40) -> list[Candidate]:
 
 
 def run(optimizer: ScriptedOptimizer, budget: int, n_genes: int = 3) -> StudyOutcome:
-    bench = RecordedEvaluator(HiddenMaskEvaluator(keep_all(n_genes)), InMemoryLedger(), 4)
+    ledger = InMemoryLedger()
+    evaluator = HiddenMaskEvaluator(keep_all(n_genes))
+    bench = RecordedEvaluator(evaluator, ledger, DecisionLog(ledger), chunk_size=4)
     return Study(optimizer, bench, SearchProblem(n_genes, 40, budget), Arm(0.001)).run()
 
 
@@ -79,7 +82,9 @@ def test_a_search_resumed_from_any_point_ends_with_the_ledger_of_one_left_alone(
     def search(ledger: InMemoryLedger) -> StudyOutcome:
         problem = SearchProblem(8, 40, 300)
         optimizer = OPTIMIZERS.plugin(name)(OPTIMIZERS.config(name)(), problem, 5)  # type: ignore[call-arg]
-        bench = RecordedEvaluator(HiddenMaskEvaluator(HIDDEN), ledger, chunk_size=1)
+        bench = RecordedEvaluator(
+            HiddenMaskEvaluator(HIDDEN), ledger, DecisionLog(ledger), chunk_size=1
+        )
         return Study(optimizer, bench, problem, Arm(0.001)).run()
 
     alone = InMemoryLedger()

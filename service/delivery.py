@@ -1,0 +1,238 @@
+"""What a finished search delivers: the verdict on the test split, weights, the result document, the report."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from models.checkpoints import State, load_state, save_state, write_atomically
+from models.devices import describe_device
+from models.graft import graft
+from search.decisions import Decision, DecisionLog
+from search.evaluation import FINAL_REPLICATE
+from search.final import FINAL_PHASE, Contender, FinalOutcome
+from search.genome import Genome, keep_all, transfer_all
+from search.ledger import Json, Position
+from search.race import RaceOutcome
+from search.statistics import Interval, crossed_interval, replicate_interval
+from search.study import StudyOutcome
+from search.verdict import judge
+from service.composition import ARTIFACTS_FOLDER, Workbench
+from service.report import render_report
+from service.result import (
+    BaselineReport,
+    Baselines,
+    CurvePoint,
+    Estimate,
+    FitnessReport,
+    GeneReport,
+    NoiseReport,
+    Provenance,
+    SearchResult,
+    TestReport,
+    VerdictReport,
+)
+from service.spec import SearchOptions
+
+WEIGHTS_FILE, GRAFTED_FILE, REPORT_FILE = (
+    "weights.safetensors",
+    "grafted.safetensors",
+    "report.html",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the three phases found."""
+
+    study: StudyOutcome
+    race: RaceOutcome
+    final: FinalOutcome
+
+    def baselines(self) -> dict[str, Contender]:
+        """The baselines that reached the end of the final, by name."""
+        n_genes = self.final.winner.genome.n_genes
+        genomes = {
+            "keep_all": keep_all(n_genes),
+            "transfer_all": transfer_all(n_genes),
+            "best_prefix": self.race.best_prefix,
+        }
+        contenders = {name: self.final.contender(genome) for name, genome in genomes.items()}
+        return {name: entry for name, entry in contenders.items() if entry is not None}
+
+
+def deliver(
+    found: Found,
+    options: SearchOptions,
+    bench: Workbench,
+    *,
+    decisions: DecisionLog,
+    folder: Path,
+    seconds: float,
+) -> SearchResult:
+    """Read the test split, write the files, give the result.
+
+    What was read of the test split is a ledger row: a job that is killed after this and started again does not read it
+    a second time.
+    """
+    scores = _read_test_once(found, bench, decisions)
+    _write_weights(found.final.winner, bench, folder)
+    result = _result(found, scores, options, bench, seconds)
+    write_atomically(folder / REPORT_FILE, render_report(result, options.name).encode())
+    shutil.rmtree(folder / ARTIFACTS_FOLDER, ignore_errors=True)
+    return result
+
+
+def _read_test_once(found: Found, bench: Workbench, decisions: DecisionLog) -> Decision:
+    """Test figures of the winner and the baselines, and the winner's gains."""
+    winner = found.final.winner
+
+    def read() -> tuple[Decision, Decision]:
+        own = _test_scores(winner, bench)
+        tests: dict[str, Json] = {"winner": _test_figures(own)}
+        gains: dict[str, Json] = {}
+        for name, baseline in found.baselines().items():
+            theirs = _test_scores(baseline, bench)
+            tests[name] = _test_figures(theirs)
+            gains[name] = _figures(crossed_interval(own - theirs))
+        return {"mask": winner.genome.bitstring, "tests": tests, "gains": gains}, {}
+
+    return decisions.decide(Position(FINAL_PHASE), "test", read)
+
+
+def _test_scores(contender: Contender, bench: Workbench) -> NDArray[np.float64]:
+    """Scores ``(R, N)``."""
+    return contender.test_scores(
+        lambda candidate: bench.artifacts.test_scores(candidate).by_metric(bench.task.metric)
+    )
+
+
+def _test_figures(scores: NDArray[np.float64]) -> dict[str, Json]:
+    figures = _figures(crossed_interval(scores))
+    n_replicates, n_samples = scores.shape
+    delivered = float(scores[0].mean())
+    return figures | {"delivered": delivered, "samples": n_samples, "replicates": n_replicates}
+
+
+def _figures(interval: Interval) -> dict[str, Json]:
+    return {"mean": interval.mean, "low": interval.low, "high": interval.high}
+
+
+def _write_weights(winner: Contender, bench: Workbench, folder: Path) -> None:
+    """Write the winner's weights, grafted only and fine-tuned, so that they load strictly."""
+    task, first = bench.task, winner.evaluations[0].candidate
+    grafted = graft(task.target(FINAL_REPLICATE), task.source, task.genes, winner.genome)
+    save_state(folder / GRAFTED_FILE, _complete(bench, grafted))
+    path = bench.artifacts.weights_path(first)
+    if path.exists():
+        save_state(folder / WEIGHTS_FILE, _complete(bench, load_state(path)))
+
+
+def _complete(bench: Workbench, state: State) -> State:
+    """Give tied tensors under all of their names."""
+    network = bench.task.network
+    network.load_state_dict(state, strict=False)
+    return network.state_dict()
+
+
+def _result(
+    found: Found,
+    scores: Decision,
+    options: SearchOptions,
+    bench: Workbench,
+    seconds: float,
+) -> SearchResult:
+    winner, metric = found.final.winner, options.fitness.metric
+    tests, gains = _documents(scores["tests"]), _documents(scores["gains"])
+    baselines = {
+        name: BaselineReport(
+            mask=entry.genome.bitstring,
+            learning_rate=_learning_rate(entry),
+            fitness=_fitness(entry),
+            test=TestReport.model_validate({"metric": metric, **tests[name]}),
+            gain=Estimate.model_validate(gains[name]),
+        )
+        for name, entry in found.baselines().items()
+    }
+    return SearchResult(
+        mask=winner.genome.bitstring,
+        learning_rate=_learning_rate(winner),
+        genes=_genes(bench, winner.genome),
+        kept={fixed.name: fixed.reason for fixed in bench.task.genes.kept},
+        transferred={fixed.name: fixed.reason for fixed in bench.task.genes.transferred},
+        fitness=_fitness(winner),
+        test=TestReport.model_validate({"metric": metric, **tests["winner"]}),
+        baselines=Baselines.model_validate(
+            {name: baselines.get(name) for name in Baselines.model_fields}
+        ),
+        noise=NoiseReport(total=found.race.noise.total, paired=found.race.noise.paired),
+        verdict=_verdict(winner, gains),
+        curve=_curve(found.study),
+        evaluations=len(found.study.evaluations),
+        seconds=seconds,
+        stop_reason=found.study.stop_reason,
+        provenance=Provenance(
+            version=version("transfermask"),
+            torch=torch.__version__,
+            device=describe_device(bench.device),
+            seed=options.seed,
+            plan=bench.plan.model_dump(mode="json"),
+        ),
+    )
+
+
+def _verdict(winner: Contender, gains: dict[str, dict[str, Json]]) -> VerdictReport:
+    n_genes = winner.genome.n_genes
+    pure = {keep_all(n_genes): "keep_all", transfer_all(n_genes): "transfer_all"}
+    intervals = {
+        name: Interval(**Estimate.model_validate(gain).model_dump()) for name, gain in gains.items()
+    }
+    verdict = judge(pure.get(winner.genome, "mask"), intervals)
+    return VerdictReport(code=verdict.code, text=verdict.text)
+
+
+def _genes(bench: Workbench, genome: Genome) -> tuple[GeneReport, ...]:
+    return tuple(
+        GeneReport(name=gene.name, tensors=gene.tensors, parameters=gene.parameters, keep=keep)
+        for gene, keep in zip(bench.task.genes.genes, genome.keeps, strict=True)
+    )
+
+
+def _fitness(contender: Contender) -> FitnessReport:
+    interval = replicate_interval(contender.fitness)
+    return FitnessReport(
+        mean=interval.mean,
+        low=interval.low,
+        high=interval.high,
+        replicates=len(contender.evaluations),
+    )
+
+
+def _learning_rate(contender: Contender) -> float:
+    rate = contender.arm.learning_rate
+    assert rate is not None  # the final's arms all have one
+    return rate
+
+
+def _curve(study: StudyOutcome) -> tuple[CurvePoint, ...]:
+    points, best = [], float("-inf")
+    for count, evaluation in enumerate(study.evaluations, start=1):
+        if evaluation.fitness is not None:
+            best = max(best, evaluation.fitness)
+            points.append(
+                CurvePoint(evaluations=count, fitness=evaluation.fitness, best_fitness=best)
+            )
+    return tuple(points)
+
+
+def _documents(value: Json) -> dict[str, dict[str, Json]]:
+    """Narrow a JSON value read back from the ledger to an object of objects."""
+    if not isinstance(value, dict):
+        raise TypeError(f"{value!r} is not a JSON object")
+    return {name: inner for name, inner in value.items() if isinstance(inner, dict)}

@@ -1,0 +1,117 @@
+"""The report's figures as inline SVG: convergence, the mask over the layers, mask versus baselines.
+
+Drawn with matplotlib's object interface: no global state, no display, safe in any thread.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+
+from matplotlib import rc_context
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from service.result import BaselineReport, SearchResult
+
+KEEP_COLOUR, TRANSFER_COLOUR, QUIET_COLOUR = "#d98324", "#2a6f97", "#9aa5ad"
+
+
+def convergence_curve(result: SearchResult) -> str:
+    """Every measured fitness of the search phase, and the best so far, over the evaluations."""
+    figure = Figure(figsize=(7.2, 3.2), layout="constrained")
+    axes = figure.add_subplot()
+    counts = [point.evaluations for point in result.curve]
+    axes.plot(
+        counts,
+        [point.fitness for point in result.curve],
+        linestyle="",
+        marker=".",
+        color=QUIET_COLOUR,
+        label="one evaluation",
+    )
+    axes.step(
+        counts,
+        [point.best_fitness for point in result.curve],
+        where="post",
+        color=TRANSFER_COLOUR,
+        label="best so far (selection score)",
+    )
+    axes.set_xlabel("evaluations")
+    axes.set_ylabel("validation fitness")
+    axes.legend(frameon=False)
+    return _svg(figure)
+
+
+def mask_over_layers(result: SearchResult) -> str:
+    """One box per gene in the network's order, coloured by its decision, with its number of parameters."""
+    genes = result.genes
+    per_row = min(len(genes), 9)
+    n_rows = math.ceil(len(genes) / per_row)
+    figure = Figure(figsize=(7.2, 0.55 + 0.85 * n_rows), layout="constrained")
+    axes = figure.add_subplot()
+    for index, gene in enumerate(genes):
+        row, column = divmod(index, per_row)
+        colour = KEEP_COLOUR if gene.keep else TRANSFER_COLOUR
+        axes.broken_barh([(column + 0.04, 0.92)], (-row - 0.4, 0.8), facecolors=colour)
+        text = f"{_shortened(gene.name)}\n{gene.parameters:,}"
+        axes.text(column + 0.5, -row, text, ha="center", va="center", color="white", fontsize=7)
+    axes.set_xlim(0, per_row)
+    axes.set_ylim(-n_rows + 0.45, 0.55)
+    axes.set_axis_off()
+    handles = [
+        Patch(color=TRANSFER_COLOUR, label="0: transferred from the source"),
+        Patch(color=KEEP_COLOUR, label="1: the target's own weight kept"),
+    ]
+    figure.legend(handles=handles, loc="outside upper center", ncols=2, frameon=False, fontsize=8)
+    return _svg(figure)
+
+
+def mask_versus_baselines(result: SearchResult) -> str:
+    """Test scores of the found mask and the baselines with their 95% intervals."""
+    rows = [("found mask", result.test)]
+    rows += [(name, baseline.test) for name, baseline in named_baselines(result)]
+    figure = Figure(figsize=(7.2, 0.9 + 0.4 * len(rows)), layout="constrained")
+    axes = figure.add_subplot()
+    for place, (_, test) in enumerate(rows):
+        low = test.mean if test.low is None else test.low
+        high = test.mean if test.high is None else test.high
+        colour = TRANSFER_COLOUR if place == 0 else QUIET_COLOUR
+        axes.errorbar(
+            test.mean,
+            place,
+            xerr=[[test.mean - low], [high - test.mean]],
+            marker="o",
+            capsize=4,
+            color=colour,
+        )
+        axes.text(test.mean, place - 0.18, f"{test.mean:.3f}", ha="center", fontsize=8)
+    axes.set_yticks(range(len(rows)), [name for name, _ in rows])
+    axes.set_ylim(len(rows) - 0.5, -0.6)
+    axes.set_xlabel(f"test {result.test.metric.replace('_', ' ')}, 95% interval")
+    return _svg(figure)
+
+
+def named_baselines(result: SearchResult) -> list[tuple[str, BaselineReport]]:
+    """The baselines that exist, with the names that people read."""
+    baselines = result.baselines
+    named = [
+        ("keep-all", baselines.keep_all),
+        ("transfer-all", baselines.transfer_all),
+        ("best prefix", baselines.best_prefix),
+    ]
+    return [(name, baseline) for name, baseline in named if baseline is not None]
+
+
+def _shortened(name: str, length: int = 14) -> str:
+    return name if len(name) <= length else f"…{name[1 - length :]}"
+
+
+def _svg(figure: Figure) -> str:
+    """The figure as an ``<svg>`` element, the same bytes for the same figure."""
+    buffer = io.StringIO()
+    with rc_context({"svg.hashsalt": "transfermask", "svg.fonttype": "none", "font.size": 9}):
+        FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})
+    svg = buffer.getvalue()
+    return svg[svg.index("<svg") :]

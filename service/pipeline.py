@@ -1,0 +1,127 @@
+"""One search from its spec to its result: the phases in order.
+
+Blocking; meant for the main thread of a process of its own.  Started again with the ledger of a run that was killed, it
+repeats that run from the ledger and goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from models.inputs import InputFolder
+from search.decisions import DecisionLog
+from search.evaluation import Arm
+from search.final import FINAL_PHASE, FinalOutcome, run_final
+from search.genome import keep_all, transfer_all
+from search.learning_rate import PREPARING_PHASE, choose_learning_rate
+from search.ledger import Ledger
+from search.race import RACE_PHASE, RaceOutcome, run_race
+from search.recorded import RecordedEvaluator
+from search.study import SEARCH_PHASE, Study, StudyOutcome
+from service.composition import Workbench, build_optimizer, compose
+from service.delivery import Found, deliver
+from service.progress import ProgressTracker
+from service.result import Progress, SearchResult
+from service.spec import SearchOptions, SearchSpec
+
+
+def run_search(
+    spec: SearchSpec,
+    *,
+    ledger: Ledger,
+    folder: Path,
+    inputs: InputFolder,
+    listener: Callable[[Progress], None] = lambda _: None,
+) -> SearchResult:
+    """Search, race, final, verdict, artifacts.
+
+    Args:
+        spec: What to search; checked before by ``check_spec``.
+        ledger: Empty, or what an earlier run of the same job left.
+        folder: Where the job keeps its files; gets ``weights.safetensors``, ``grafted.safetensors``, ``report.html``.
+        inputs: Where files named in the spec lie.
+        listener: Told after every chunk; replayed ones included.
+
+    Raises:
+        InvalidInputError: What only the data can show is wrong, or nothing trains without diverging.
+        LeaseLostError: Another worker owns the job now.
+    """
+
+    def prepare(decisions: DecisionLog) -> Workbench:
+        return compose(spec, decisions=decisions, folder=folder, inputs=inputs)
+
+    return run_phases(spec, prepare, ledger=ledger, folder=folder, listener=listener)
+
+
+def run_phases(
+    options: SearchOptions,
+    prepare: Callable[[DecisionLog], Workbench],
+    *,
+    ledger: Ledger,
+    folder: Path,
+    listener: Callable[[Progress], None] = lambda _: None,
+) -> SearchResult:
+    """Run all phases over whatever ``prepare`` builds; arguments as for ``run_search``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tracker = ProgressTracker(options, listener)
+    tracker.enter(PREPARING_PHASE)
+    decisions = DecisionLog(ledger)
+    bench = prepare(decisions)
+    recorded = RecordedEvaluator(
+        bench.evaluator,
+        ledger,
+        decisions,
+        chunk_size=bench.plan.chunk_size,
+        listener=tracker.measured,
+    )
+    tracker.follow(recorded)
+    rates = options.finetune.learning_rates
+    arm = Arm(choose_learning_rate(recorded, decisions, bench.problem, rates))
+    tracker.enter(SEARCH_PHASE)
+    study = _search(options, bench, recorded, arm, tracker)
+    tracker.enter(RACE_PHASE)
+    race = run_race(recorded, bench.problem, arm, study.evaluations, options.race)
+    tracker.enter(FINAL_PHASE)
+    final = _final(options, bench, recorded, arm, race)
+    found = Found(study, race, final)
+    seconds = recorded.elapsed_seconds
+    return deliver(found, options, bench, decisions=decisions, folder=folder, seconds=seconds)
+
+
+def _search(
+    options: SearchOptions,
+    bench: Workbench,
+    recorded: RecordedEvaluator,
+    arm: Arm,
+    tracker: ProgressTracker,
+) -> StudyOutcome:
+    """Run the search phase; with a time limit it ends while there is time for race and final."""
+    limit = options.budget.seconds
+
+    def out_of_time() -> str | None:
+        if limit is not None and recorded.elapsed_seconds + tracker.reserve_seconds() >= limit:
+            return "time_budget"
+        return None
+
+    return Study(
+        build_optimizer(options, bench.problem), recorded, bench.problem, arm, out_of_time
+    ).run()
+
+
+def _final(
+    options: SearchOptions,
+    bench: Workbench,
+    recorded: RecordedEvaluator,
+    arm: Arm,
+    race: RaceOutcome,
+) -> FinalOutcome:
+    """Run the final over the finalists and the baselines."""
+    n_genes = bench.problem.n_genes
+    entrants = [
+        *race.finalists(options.final.finalists),
+        keep_all(n_genes),
+        transfer_all(n_genes),
+        *([race.best_prefix] if race.best_prefix is not None else []),
+    ]
+    return run_final(recorded, bench.final_evaluator, entrants, arm, options.final)

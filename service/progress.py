@@ -1,0 +1,104 @@
+"""How far a search is and how long it will take: an estimate in training steps, priced by the steps measured so far."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from search.evaluation import Evaluation
+from search.final import FINAL_PHASE
+from search.race import RACE_PHASE
+from search.recorded import RecordedEvaluator
+from search.study import SEARCH_PHASE
+from service.result import Progress
+from service.spec import SearchOptions
+
+
+def planned_steps(options: SearchOptions) -> dict[str, int]:
+    """Training steps of each phase at most, over all candidates: what the search will cost before it starts.
+
+    Prefixes beyond the race's leaders are left out: they are measured once each, which is little.
+    """
+    entrants = 2 * options.race.leaders + 2
+    finalists = options.final.finalists + 3
+    return {
+        SEARCH_PHASE: options.budget.evaluations * options.finetune.steps,
+        RACE_PHASE: entrants * options.race.replicates * options.finetune.steps,
+        FINAL_PHASE: finalists
+        * options.final.replicates
+        * len(options.final.learning_rate_factors)
+        * options.final.steps,
+    }
+
+
+class ProgressTracker:
+    """Counts steps and seconds, and tells a listener."""
+
+    def __init__(self, options: SearchOptions, listener: Callable[[Progress], None]) -> None:
+        """Plan the whole search before it starts."""
+        self._listener = listener
+        self._budget = options.budget.evaluations
+        self._planned = planned_steps(options)
+        self._done = dict.fromkeys(self._planned, 0)
+        self._steps, self._step_seconds = 0, 0.0
+        self._evaluations, self._generation = 0, 0
+        self._best_fitness: float | None = None
+        self._best_mask: str | None = None
+        self._phase = ""
+        self._recorded: RecordedEvaluator | None = None
+
+    def follow(self, recorded: RecordedEvaluator) -> None:
+        """Take the time spent from here on."""
+        self._recorded = recorded
+
+    def enter(self, phase: str) -> None:
+        """Begin a phase; the ones before it are over, whether or not they used all their steps."""
+        phases = list(self._planned)
+        if phase in phases:
+            for earlier in phases[: phases.index(phase)]:
+                self._done[earlier] = self._planned[earlier]
+        self._phase = phase
+        self._tell()
+
+    def measured(self, phase: str, generation: int, evaluations: Sequence[Evaluation]) -> None:
+        """Take in one chunk."""
+        steps = sum(evaluation.candidate.fidelity for evaluation in evaluations)
+        self._steps += steps
+        self._step_seconds += sum(evaluation.duration_seconds for evaluation in evaluations)
+        if phase in self._done:
+            self._done[phase] = min(self._planned[phase], self._done[phase] + steps)
+        if phase == SEARCH_PHASE:
+            self._evaluations += len(evaluations)
+            self._generation = generation
+            for evaluation in evaluations:
+                self._consider(evaluation)
+        self._tell()
+
+    def reserve_seconds(self) -> float:
+        """Seconds that race and final will take at the measured speed; 0 while nothing is measured."""
+        steps = self._planned[RACE_PHASE] + self._planned[FINAL_PHASE]
+        return steps * self._step_seconds / self._steps if self._steps else 0.0
+
+    def _consider(self, evaluation: Evaluation) -> None:
+        if evaluation.fitness is not None and (
+            self._best_fitness is None or evaluation.fitness > self._best_fitness
+        ):
+            self._best_fitness = evaluation.fitness
+            self._best_mask = evaluation.candidate.genome.bitstring
+
+    def _tell(self) -> None:
+        total, done = sum(self._planned.values()), sum(self._done.values())
+        seconds = self._recorded.elapsed_seconds if self._recorded else 0.0
+        rate = self._step_seconds / self._steps if self._steps else None
+        self._listener(
+            Progress(
+                phase=self._phase,
+                evaluations=self._evaluations,
+                budget=self._budget,
+                fraction=done / total if total else 0.0,
+                generation=self._generation,
+                best_fitness=self._best_fitness,
+                best_mask=self._best_mask,
+                seconds=seconds,
+                eta_seconds=None if rate is None else (total - done) * rate,
+            )
+        )

@@ -1,0 +1,144 @@
+"""What a search reports while it runs and what it delivers: the documents of the HTTP contract."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from search.statistics import Interval
+from search.verdict import VerdictCode
+
+
+class Document(BaseModel):
+    """Base of everything that leaves the service: frozen."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Progress(Document):
+    """Where a running search is.
+
+    ``fraction`` and ``eta_seconds`` are over all phases; ``best_fitness`` is the best selection score so far, an
+    optimistic figure.
+    """
+
+    phase: str = "preparing"
+    evaluations: int = 0
+    budget: int
+    fraction: float = 0.0
+    generation: int = 0
+    best_fitness: float | None = None
+    best_mask: str | None = None
+    seconds: float = 0.0
+    eta_seconds: float | None = None
+
+
+class Estimate(Document):
+    """A mean with its 95% interval."""
+
+    mean: float
+    low: float | None
+    high: float | None
+
+    @classmethod
+    def of(cls, interval: Interval) -> Estimate:
+        """Take over an interval."""
+        return cls(mean=interval.mean, low=interval.low, high=interval.high)
+
+
+class GeneReport(Document):
+    """One gene and what became of it; ``effect`` is the gain of keeping it, where it was estimated."""
+
+    name: str
+    tensors: tuple[str, ...]
+    parameters: int
+    keep: bool
+    effect: Estimate | None = None
+
+
+class FitnessReport(Estimate):
+    """Validation fitness at full length: a selection score, optimistic for the winner."""
+
+    replicates: int
+
+
+class TestReport(Estimate):
+    """Test score over replicates and samples; ``delivered`` is that of the weights one can download."""
+
+    __test__ = False  # pytest: not a test class
+
+    metric: str
+    delivered: float
+    samples: int
+    replicates: int
+
+
+class BaselineReport(Document):
+    """An obvious choice beside the winner; ``gain`` is the winner's paired test gain over it."""
+
+    mask: str
+    learning_rate: float
+    fitness: FitnessReport
+    test: TestReport
+    gain: Estimate
+
+
+class Baselines(Document):
+    """The obvious choices; null where one does not exist (no prefix of one gene) or diverged."""
+
+    keep_all: BaselineReport | None
+    transfer_all: BaselineReport | None
+    best_prefix: BaselineReport | None
+
+
+class NoiseReport(Document):
+    """Standard deviation of one evaluation's fitness between replicates, alone and paired with others."""
+
+    total: float | None
+    paired: float | None
+
+
+class VerdictReport(Document):
+    """What the test data support."""
+
+    code: VerdictCode
+    text: str
+
+
+class Provenance(Document):
+    """What produced the result."""
+
+    version: str
+    torch: str
+    device: str
+    seed: int
+    plan: dict[str, Any]
+
+
+class CurvePoint(Document):
+    """Best selection score after so many evaluations of the search phase."""
+
+    evaluations: int
+    fitness: float
+    best_fitness: float
+
+
+class SearchResult(Document):
+    """The answer, with its evidence."""
+
+    mask: str
+    learning_rate: float
+    genes: tuple[GeneReport, ...]
+    kept: dict[str, str]
+    transferred: dict[str, str]
+    fitness: FitnessReport
+    test: TestReport
+    baselines: Baselines
+    noise: NoiseReport
+    verdict: VerdictReport
+    curve: tuple[CurvePoint, ...]
+    evaluations: int
+    seconds: float
+    stop_reason: str
+    provenance: Provenance
