@@ -1,0 +1,1 @@
+"""The programs behind every number in the docs, one command each: ``python -m benchmarks.NAME``."""

@@ -1,0 +1,212 @@
+"""What library users call: a search in their own process, over a spec or over their own modules and arrays."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from pydantic import BaseModel, ValidationError
+from torch import Tensor, nn
+
+from models.checkpoints import State
+from models.dataset import Examples
+from models.evaluator import Task
+from models.genes import GeneMap, GenomeOptions, build_gene_map
+from models.graft import graft
+from models.inputs import InputFolder
+from models.splits import TaskData
+from models.strategy import build_strategy
+from models.weights_source import state_shapes
+from search.decisions import DecisionLog
+from search.errors import InvalidInputError
+from search.genome import Genome
+from search.ledger import JsonLinesLedger
+from search.optimizer import SearchProblem
+from service.composition import Workbench, check_spec, set_up
+from service.output_folder import LEDGER, open_output_folder, write_result
+from service.pipeline import run_phases, run_search
+from service.result import Progress, SearchResult
+from service.spec import SearchOptions, SearchSpec
+
+PARTS = ("train", "validation", "test")
+ModelT = TypeVar("ModelT", bound=BaseModel)
+Listener = Callable[[Progress], None]
+
+
+def load_spec(spec: str | Path | Mapping[str, Any]) -> SearchSpec:
+    """Read a search spec from a JSON file or a dictionary.
+
+    Raises:
+        InvalidInputError: The file is not JSON, or a field is wrong; the first wrong field is named.
+        FileNotFoundError: There is no such file.
+    """
+    if isinstance(spec, Mapping):
+        return _validated(SearchSpec, spec)
+    try:
+        document = json.loads(Path(spec).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InvalidInputError("spec", spec, f"a JSON file ({error})") from error
+    return _validated(SearchSpec, document)
+
+
+def search(
+    spec: SearchSpec | Mapping[str, Any] | str | Path,
+    *,
+    source: nn.Module | None = None,
+    target: nn.Module | None = None,
+    data: Mapping[str, ArrayLike | Tensor] | None = None,
+    folder: str | Path = "search-output",
+    inputs: str | Path = ".",
+    listener: Listener = lambda _: None,
+) -> SearchResult:
+    """Search which layers to transfer; the same call goes on after an interruption.
+
+    Args:
+        spec: A whole spec; or, with ``source``, ``target`` and ``data``, a dictionary of the options beside ``model``,
+            ``source``, ``target`` and ``dataset``, empty for the defaults.
+        source: The pretrained network.
+        target: A network of the same architecture; a call with a batch of samples gives logits ``(N, C)``.
+        data: ``x_train`` ``(N, *shape)``, ``y_train`` ``(N,)`` with classes from 0, and ``x_validation``,
+            ``y_validation``, ``x_test``, ``y_test`` likewise.
+        folder: Keeps the ledger; gets ``result.json``, ``report.html``, ``weights.safetensors`` and
+            ``grafted.safetensors``.
+        inputs: Where files named in the spec lie.
+        listener: Told about progress after every chunk.
+
+    Raises:
+        InvalidInputError: Something in the spec, the data or the folder is wrong; the field is named.
+        TransferMaskError: The annealing optimizer was asked for outside the main thread.
+    """
+    if source is None or target is None or data is None:
+        if not (source is None and target is None and data is None):
+            raise InvalidInputError(
+                "source, target, data", "only some of them", "all three or none"
+            )
+        whole = spec if isinstance(spec, SearchSpec) else load_spec(spec)
+        return _search_spec(whole, Path(folder), InputFolder(Path(inputs)), listener)
+    if not isinstance(spec, Mapping):
+        raise InvalidInputError(
+            "spec", type(spec).__name__, "a dictionary of options beside own modules"
+        )
+    options = _validated(SearchOptions, spec)
+    return _search_modules(
+        options, source, target, _task_data(data), Path(folder), listener=listener
+    )
+
+
+def apply_mask(
+    mask: str, *, source: nn.Module, target: nn.Module, genome: Mapping[str, Any] | None = None
+) -> State:
+    """Graft, without fine-tuning: a state dict that ``target.load_state_dict`` takes.
+
+    Args:
+        mask: One character per gene; 1 keeps the target's weight, 0 transfers the source's.
+        source: The pretrained network.
+        target: The network whose weights are kept where the mask says so; not changed.
+        genome: Options of the genes, as in a spec.
+
+    Raises:
+        GenomeLengthError: The mask has another length than there are genes; both are named.
+        InvalidInputError: The mask or an option is wrong.
+    """
+    genes = _genes(source, target, _validated(GenomeOptions, genome or {}))
+    chosen = Genome.from_bitstring(mask, genes.n_genes)
+    state = graft(target.state_dict(), source.state_dict(), genes, chosen)
+    grafted = copy.deepcopy(target)
+    # A tied tensor is in the state once; the network gives it under all its names.
+    grafted.load_state_dict(state, strict=False)
+    return grafted.state_dict()
+
+
+def _search_spec(
+    spec: SearchSpec, output: Path, inputs: InputFolder, listener: Listener
+) -> SearchResult:
+    check_spec(spec, inputs)
+    with open_output_folder(output, spec.model_dump(mode="json")) as folder:
+        ledger = JsonLinesLedger(folder / LEDGER)
+        result = run_search(spec, ledger=ledger, folder=folder, inputs=inputs, listener=listener)
+        write_result(folder, result.model_dump(mode="json"))
+    return result
+
+
+def _search_modules(
+    options: SearchOptions,
+    source: nn.Module,
+    target: nn.Module,
+    data: TaskData,
+    output: Path,
+    *,
+    listener: Listener,
+) -> SearchResult:
+    genes = _genes(source, target, options.genome)
+    options.optimizer.check(
+        SearchProblem(genes.n_genes, options.finetune.steps, options.budget.evaluations)
+    )
+    own = copy.deepcopy(target).cpu()
+    kept = {name: tensor.clone() for name, tensor in own.state_dict().items()}
+    task = Task(
+        network=own,
+        genes=genes,
+        source={name: tensor.detach().cpu() for name, tensor in source.state_dict().items()},
+        target=lambda _: kept,
+        data=data,
+        strategy=build_strategy(options.finetune),
+        metric=options.fitness.metric,
+        seed=options.seed,
+    )
+
+    def prepare(decisions: DecisionLog) -> Workbench:
+        return set_up(task, options, decisions=decisions, folder=output)
+
+    with open_output_folder(output, options.model_dump(mode="json")) as folder:
+        ledger = JsonLinesLedger(folder / LEDGER)
+        result = run_phases(options, prepare, ledger=ledger, folder=folder, listener=listener)
+        write_result(folder, result.model_dump(mode="json"))
+    return result
+
+
+def _genes(source: nn.Module, target: nn.Module, options: GenomeOptions) -> GeneMap:
+    return build_gene_map(target, state_shapes(source), options)
+
+
+def _task_data(arrays: Mapping[str, ArrayLike | Tensor]) -> TaskData:
+    wanted = [f"{axis}_{part}" for part in PARTS for axis in ("x", "y")]
+    if set(arrays) != set(wanted):
+        raise InvalidInputError("data", sorted(arrays), f"exactly {', '.join(wanted)}")
+    parts = [_part(arrays[f"x_{part}"], arrays[f"y_{part}"], part) for part in PARTS]
+    n_classes = int(max(part.labels.max() for part in parts)) + 1
+    return TaskData(parts[0], parts[1], parts[2], tuple(str(number) for number in range(n_classes)))
+
+
+def _part(x: ArrayLike | Tensor, y: ArrayLike | Tensor, name: str) -> Examples:
+    inputs, labels = (
+        a if isinstance(a, Tensor) else torch.from_numpy(np.asarray(a)) for a in (x, y)
+    )
+    if labels.ndim != 1 or len(labels) != len(inputs) or len(labels) == 0:
+        raise InvalidInputError(
+            f"data.y_{name}",
+            f"shape {tuple(labels.shape)}",
+            f"({len(inputs)},), one label per sample",
+        )
+    if labels.is_floating_point() or int(labels.min()) < 0:
+        raise InvalidInputError(f"data.y_{name}", labels.dtype, "integer classes from 0 upwards")
+    if not torch.isfinite(inputs).all():
+        raise InvalidInputError(f"data.x_{name}", "NaN or infinite values", "finite numbers")
+    if inputs.dtype == torch.float64:
+        inputs = inputs.float()
+    return Examples({"x": inputs.cpu()}, labels.long().cpu())
+
+
+def _validated(model: type[ModelT], document: Any) -> ModelT:
+    try:
+        return model.model_validate(document)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(item) for item in first["loc"]) or "spec"
+        raise InvalidInputError(field, repr(first["input"]), first["msg"]) from error
