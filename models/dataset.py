@@ -73,6 +73,10 @@ class Dataset(Protocol):
         """Give the number of samples to be split."""
         ...
 
+    def own_parts(self) -> frozenset[str]:
+        """Which of ``validation`` and ``test`` the source brings itself."""
+        ...
+
     def load(self) -> LabelledData:
         """Read everything.
 

@@ -64,9 +64,7 @@ def load_task(
         DataError: Too few samples, alone or in one class; names both numbers.
     """
     data = dataset.load()
-    sizes = part_sizes(
-        config, len(data.examples), data.validation is not None, data.test is not None, field
-    )
+    sizes = part_sizes(dataset, config, field)
     train, validation, test = split(data.examples.labels.numpy(), sizes, seed, field)
     raw_train = data.examples.take(torch.from_numpy(train))
     raw_validation = data.validation or data.examples.take(torch.from_numpy(validation))
@@ -79,18 +77,14 @@ def load_task(
     )
 
 
-def part_sizes(
-    config: DatasetConfig,
-    n_samples: int,
-    has_validation: bool,
-    has_test: bool,
-    field: str = "dataset",
-) -> PartSizes:
-    """Fill in the sizes that the config leaves open.
+def part_sizes(dataset: Dataset, config: DatasetConfig, field: str = "dataset") -> PartSizes:
+    """Fill in the sizes that the config leaves open; reads no samples.
 
     Raises:
         InvalidInputError: The parts need more samples than there are.
     """
+    n_samples, own_parts = dataset.n_samples(), dataset.own_parts()
+    has_validation, has_test = "validation" in own_parts, "test" in own_parts
     validation = test = 0
     if not has_validation:
         validation = config.validation_size or max(1, round(VALIDATION_SHARE * n_samples))

@@ -26,7 +26,7 @@ class DecisionLog:
         return self._decisions.get((position, name))
 
     def record(self, position: Position, name: str, value: Decision, timings: Decision) -> None:
-        """Write a decision down; one of the same place and name is superseded."""
+        """Write a decision down; the place and the name must be new."""
         self._ledger.append([DecisionRow(position, name, value, timings)])
         self._decisions[position, name] = value
 

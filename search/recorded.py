@@ -111,22 +111,20 @@ class RecordedEvaluator:
             remaining = group
             while remaining:
                 position = Position(phase, batch, chunk)
+                chunk += 1
                 self._heed(interrupt, position)
+                if self._is_known_not_to_fit(position):
+                    continue
                 try:
                     self._measure_chunk(position, remaining, evaluator or self._evaluator)
                 except ChunkOutOfMemoryError:
                     self._halve_chunks(position)
-                    continue
                 remaining = [c for c in remaining if not self.knows(c)]
-                chunk += 1
         return [self._answered[candidate.key] for candidate in candidates]
 
     def _measure_chunk(
         self, position: Position, candidates: Sequence[Candidate], evaluator: Evaluator
     ) -> None:
-        smaller = self._decisions.find(position, "chunk_size")
-        if smaller is not None:
-            self._chunk_size = int(str(smaller["chunk_size"]))
         chunk = candidates[: self._chunk_size]
         missing = [candidate for candidate in chunk if candidate.key not in self._stored]
         if missing:
@@ -151,7 +149,15 @@ class RecordedEvaluator:
         if stop is not None:
             raise StopRequested(str(stop["reason"]))
 
+    def _is_known_not_to_fit(self, position: Position) -> bool:
+        """Whether an earlier run found no memory for this chunk; go on with its smaller ones then."""
+        smaller = self._decisions.find(position, "chunk_size")
+        if smaller is not None:
+            self._chunk_size = int(str(smaller["chunk_size"]))
+        return smaller is not None
+
     def _halve_chunks(self, position: Position) -> None:
+        """Go on with smaller chunks; the number of the one that did not fit is left to this decision."""
         self._chunk_size = max(1, self._chunk_size // 2)
         self._decisions.record(position, "chunk_size", {"chunk_size": self._chunk_size}, {})
 

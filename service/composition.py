@@ -19,7 +19,7 @@ from models.plan import Plan
 from models.plan_probe import ProbeWork, probe_plans
 from models.randomness import derive_seed, seeded_torch
 from models.shapes import DataShape
-from models.splits import load_task
+from models.splits import load_task, part_sizes
 from models.strategy import build_strategy
 from models.weights.init import InitConfig
 from models.weights_source import WeightsContext, WeightsSource, open_weights
@@ -121,6 +121,7 @@ def draw_up(spec: SearchSpec, inputs: InputFolder, cache: Path | None = None) ->
     target_context = WeightsContext(family, shape, inputs, spec.seed, "target", cache)
     target = open_weights(spec.target, target_context)
     target.shapes()
+    part_sizes(dataset, spec.dataset)
     genes = build_gene_map(context.meta_network(), source.shapes(), spec.genome)
     problem = SearchProblem(genes.n_genes, spec.finetune.steps, spec.budget.evaluations)
     return Blueprint(family, dataset, shape, source, target, genes, problem)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import hashlib
+import inspect
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -96,7 +98,7 @@ def search(
         )
     options = _validated(SearchOptions, spec)
     return _search_modules(
-        options, source, target, _task_data(data), Path(folder), listener=listener
+        options, source, target, _task_data(data, target), Path(folder), listener=listener
     )
 
 
@@ -164,27 +166,41 @@ def _search_modules(
     def prepare(decisions: DecisionLog) -> Workbench:
         return set_up(task, options, decisions=decisions, folder=output)
 
-    with open_output_folder(output, options.model_dump(mode="json")) as folder:
+    identity = options.model_dump(mode="json") | {"networks_and_data": _fingerprint(task)}
+    with open_output_folder(output, identity) as folder:
         ledger = JsonLinesLedger(folder / LEDGER)
         result = run_phases(options, prepare, ledger=ledger, folder=folder, listener=listener)
         write_result(folder, result.model_dump(mode="json"))
     return result
 
 
+def _fingerprint(task: Task) -> str:
+    """Digest of weights and data: with others, the ledger in the folder would answer wrongly."""
+    digest = hashlib.sha256()
+    parts = (task.data.train, task.data.validation, task.data.test)
+    tensors = [*task.source.values(), *task.target(0).values()]
+    tensors += [tensor for part in parts for tensor in (*part.inputs.values(), part.labels)]
+    for tensor in tensors:
+        digest.update(tensor.contiguous().view(-1).numpy().tobytes())
+    return digest.hexdigest()
+
+
 def _genes(source: nn.Module, target: nn.Module, options: GenomeOptions) -> GeneMap:
     return build_gene_map(target, state_shapes(source), options)
 
 
-def _task_data(arrays: Mapping[str, ArrayLike | Tensor]) -> TaskData:
+def _task_data(arrays: Mapping[str, ArrayLike | Tensor], network: nn.Module) -> TaskData:
     wanted = [f"{axis}_{part}" for part in PARTS for axis in ("x", "y")]
     if set(arrays) != set(wanted):
         raise InvalidInputError("data", sorted(arrays), f"exactly {', '.join(wanted)}")
-    parts = [_part(arrays[f"x_{part}"], arrays[f"y_{part}"], part) for part in PARTS]
+    # Networks are called with named inputs; this one's own name for its first.
+    name = next(iter(inspect.signature(network.forward).parameters))
+    parts = [_part(arrays[f"x_{part}"], arrays[f"y_{part}"], part, name) for part in PARTS]
     n_classes = int(max(part.labels.max() for part in parts)) + 1
     return TaskData(parts[0], parts[1], parts[2], tuple(str(number) for number in range(n_classes)))
 
 
-def _part(x: ArrayLike | Tensor, y: ArrayLike | Tensor, name: str) -> Examples:
+def _part(x: ArrayLike | Tensor, y: ArrayLike | Tensor, name: str, input_name: str) -> Examples:
     inputs, labels = (
         a if isinstance(a, Tensor) else torch.from_numpy(np.asarray(a)) for a in (x, y)
     )
@@ -200,7 +216,7 @@ def _part(x: ArrayLike | Tensor, y: ArrayLike | Tensor, name: str) -> Examples:
         raise InvalidInputError(f"data.x_{name}", "NaN or infinite values", "finite numbers")
     if inputs.dtype == torch.float64:
         inputs = inputs.float()
-    return Examples({"x": inputs.cpu()}, labels.long().cpu())
+    return Examples({input_name: inputs.cpu()}, labels.long().cpu())
 
 
 def _validated(model: type[ModelT], document: Any) -> ModelT:

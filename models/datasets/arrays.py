@@ -77,6 +77,10 @@ class Arrays:
         """Rows of ``x``."""
         return self._headers["x"][0][0]
 
+    def own_parts(self) -> frozenset[str]:
+        """Those for which the file has arrays."""
+        return frozenset(part for part in ("validation", "test") if f"x_{part}" in self._headers)
+
     def load(self) -> LabelledData:
         """Read the file."""
         n_classes = self.shape().n_classes
@@ -100,7 +104,7 @@ class Arrays:
         return Examples({"x": scaled}, part.labels)
 
     def _own_part(self, name: str, n_classes: int) -> Examples | None:
-        return self._examples(f"_{name}", n_classes) if f"x_{name}" in self._headers else None
+        return self._examples(f"_{name}", n_classes) if name in self.own_parts() else None
 
     def _examples(self, suffix: str, n_classes: int) -> Examples:
         x = self._read(f"x{suffix}").astype(np.float32)

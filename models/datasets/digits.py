@@ -53,6 +53,10 @@ class Digits:
         """Number of images of the chosen digits."""
         return int(np.isin(load_digits().target, self._config.classes).sum())
 
+    def own_parts(self) -> frozenset[str]:
+        """None."""
+        return frozenset()
+
     def load(self) -> LabelledData:
         """Read the images of the chosen digits and apply the shifts."""
         raw, classes = load_digits(), self._config.classes

@@ -13,7 +13,7 @@ from models.dataset import Dataset, Examples, open_dataset
 from models.datasets import DATASETS
 from models.minibatches import draw_minibatches
 from models.randomness import derive_seed, seeded_torch
-from models.splits import load_task
+from models.splits import load_task, part_sizes
 from models.weights_source import WEIGHTS, WeightsContext, state_shapes
 from search.errors import InvalidInputError
 from search.registry import PluginConfig
@@ -48,6 +48,8 @@ class PretrainedWeights:
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shapes of the architecture on the other data set: its head may have another size."""
+        if self._config.dataset.train_size is not None:
+            part_sizes(self._dataset, self._config.dataset, self._field)
         return state_shapes(self._context.meta_network(self._dataset.shape()))
 
     def load(self, replicate: int) -> State:  # noqa: ARG002 - trained once for all replicates

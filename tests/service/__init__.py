@@ -1,1 +1,1 @@
-"""Tests; they mirror the packages."""
+"""Tests of the service."""

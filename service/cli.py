@@ -1,0 +1,191 @@
+"""The command line.  Heavy imports stay inside the commands, so that ``--help`` is quick."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from search.errors import InvalidInputError, TransferMaskError
+
+if TYPE_CHECKING:
+    from service.client import Client
+    from service.composition import GeneTable
+    from service.settings import Settings
+    from service.spec import SearchSpec
+
+app = typer.Typer(
+    help="Searches which layers of a pretrained network to transfer and which to keep.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+SpecPath = Annotated[
+    str, typer.Argument(metavar="SPEC", help="a JSON file, or - for standard input")
+]
+Server = Annotated[
+    str | None, typer.Option(help="URL of the service; by default the one the settings describe")
+]
+
+FAILED, WRONG_INPUT, INTERRUPTED = 1, 2, 130
+
+
+def main() -> None:
+    """Run the command line; errors end as text on standard error, never as a traceback."""
+    try:
+        app()
+    except InvalidInputError as error:
+        _fail(str(error), WRONG_INPUT)
+    except ValidationError as error:
+        _fail(_settings_text(error), WRONG_INPUT)
+    except TransferMaskError as error:
+        _fail(str(error), FAILED)
+
+
+@app.command()
+def serve() -> None:
+    """Run the service: HTTP interface, queue and searches.  Settings come from TRANSFERMASK_* variables."""
+    settings = _settings()
+    import uvicorn  # noqa: PLC0415
+
+    from service.app import create_app  # noqa: PLC0415
+
+    uvicorn.run(
+        create_app(settings),
+        host=settings.host,
+        port=settings.port,
+        timeout_graceful_shutdown=5,
+    )
+
+
+@app.command()
+def search(
+    spec: SpecPath,
+    output: Annotated[Path, typer.Option(help="folder for ledger and results")] = Path(
+        "search-output"
+    ),
+) -> None:
+    """Run a search here, without a service; the same command goes on after an interruption."""
+    document, settings = _read(spec), _settings()
+    from service.settings import make_threads_patient  # noqa: PLC0415
+
+    make_threads_patient()
+    from service.local_search import run_in_folder  # noqa: PLC0415
+
+    try:
+        run_in_folder(_parse(document), output, settings.inputs_dir, Console())
+    except KeyboardInterrupt:
+        _fail("interrupted; the same command goes on from here", INTERRUPTED)
+
+
+@app.command()
+def submit(spec: SpecPath, server: Server = None) -> None:
+    """Queue a search at a running service and print its id."""
+    document = _read(spec)
+    with _client(server) as client:
+        typer.echo(client.submit(document)["id"])
+
+
+@app.command()
+def watch(
+    search_id: Annotated[str, typer.Argument(metavar="ID", help="srch_...")], server: Server = None
+) -> None:
+    """Follow a search of a running service until it has finished, and show its result."""
+    from service.progress_bar import ProgressBar  # noqa: PLC0415
+    from service.result_table import render_result  # noqa: PLC0415
+
+    console = Console()
+    with _client(server) as client:
+        with ProgressBar(console) as bar:
+            found = client.wait(search_id, bar.show_search)
+        if found["status"] == "succeeded":
+            place = f"{client.base_url}/v1/searches/{search_id}/result"
+            files = {"Report": f"{place}/report", "Weights": f"{place}/weights"}
+            console.print(render_result(client.result(search_id), files))
+            return
+    error = found["error"]
+    _fail(f"{search_id} {found['status']}" + (f": {error['detail']}" if error else ""), FAILED)
+
+
+@app.command()
+def genes(spec: SpecPath) -> None:
+    """Show what a search would decide about, without running anything."""
+    document, settings = _read(spec), _settings()
+    from models.inputs import InputFolder  # noqa: PLC0415
+    from service.composition import check_spec  # noqa: PLC0415
+
+    table = check_spec(_parse(document), InputFolder(settings.inputs_dir))
+    Console().print(_gene_table(table))
+
+
+def _gene_table(table: GeneTable) -> Table:
+    rendered = Table(title=f"{table.n_genes} genes")
+    for column in ("gene", "tensors", "parameters"):
+        rendered.add_column(column, justify="right" if column == "parameters" else "left")
+    for gene in table.genes:
+        rendered.add_row(Text(gene.name), Text(", ".join(gene.tensors)), f"{gene.parameters:,}")
+    for decision, tensors in (("kept", table.kept), ("transferred", table.transferred)):
+        for tensor, reason in tensors.items():
+            rendered.add_row(Text(f"always {decision}"), Text(f"{tensor}: {reason}"), "")
+    return rendered
+
+
+def _parse(document: Mapping[str, Any]) -> SearchSpec:
+    from service.spec import SearchSpec  # noqa: PLC0415
+    from service.spec_problems import problem_of_spec  # noqa: PLC0415
+
+    try:
+        return SearchSpec.model_validate(document)
+    except ValidationError as error:
+        found = problem_of_spec(error)
+        _fail("\n".join(str(field) for field in found.errors), WRONG_INPUT)
+
+
+def _read(path: str) -> dict[str, Any]:
+    try:
+        text = sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")
+        document = json.loads(text)
+    except (OSError, ValueError) as error:
+        raise InvalidInputError("SPEC", path, f"a readable JSON file, or - ({error})") from error
+    if not isinstance(document, dict):
+        raise InvalidInputError("SPEC", type(document).__name__, "a JSON object")
+    return document
+
+
+def _client(server: str | None) -> Client:
+    from service.client import Client  # noqa: PLC0415
+
+    return Client(server or _settings().url)
+
+
+def _settings() -> Settings:
+    from service.settings import Settings  # noqa: PLC0415
+
+    return Settings()
+
+
+def _settings_text(error: ValidationError) -> str:
+    lines = []
+    for detail in error.errors():
+        name = "_".join(str(item) for item in detail["loc"]).upper()
+        message = detail["msg"].removeprefix("Value error, ")
+        lines.append(f"TRANSFERMASK_{name}: {message}" if name else message)
+    return "\n".join(lines)
+
+
+def _fail(text: str, code: int) -> NoReturn:
+    typer.echo(f"Error: {text}", err=True)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

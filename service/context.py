@@ -1,0 +1,32 @@
+"""What the routes work with: one object per running service."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from models.inputs import InputFolder
+from service.settings import Settings
+from service.store import SearchStore
+from service.supervisor import Supervisor
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceContext:
+    """The parts that requests share; each is safe for use by several threads."""
+
+    settings: Settings
+    store: SearchStore
+    inputs: InputFolder
+    supervisor: Supervisor
+
+
+def _context_of(request: Request) -> ServiceContext:
+    context = request.app.state.context
+    assert isinstance(context, ServiceContext)
+    return context
+
+
+Context = Annotated[ServiceContext, Depends(_context_of)]

@@ -1,0 +1,72 @@
+"""What the service can refuse, and the status that each refusal has.
+
+TransferMaskError
+├── InvalidInputError            422   (of ``search``: every field that is wrong)
+├── NotFoundError                404
+├── ImpossibleTransitionError    409   a state that the job cannot go to from where it is
+├── ResultNotReadyError          409   no result yet, or never
+├── IdempotencyKeyReusedError    422   one key for two different bodies
+└── ServiceError                 -     raised by the client: the problem document that a server sent
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from search.errors import TransferMaskError
+from service.states import JobState
+
+if TYPE_CHECKING:
+    from service.problem import Problem
+
+
+class NotFoundError(TransferMaskError, LookupError):
+    """No search has that id."""
+
+    def __init__(self, search_id: str) -> None:
+        """Keep the id."""
+        self.search_id = search_id
+        super().__init__(
+            f"there is no search {search_id!r}; GET /v1/searches lists those there are"
+        )
+
+
+class ImpossibleTransitionError(TransferMaskError):
+    """The job's state does not allow what was asked."""
+
+    def __init__(self, search_id: str, state: JobState, wanted: str) -> None:
+        """Keep the state and what was wanted (a state, or an action such as ``"deleted"``)."""
+        self.search_id, self.state, self.wanted = search_id, state, wanted
+        super().__init__(f"search {search_id} is {state} and cannot be {wanted}")
+
+
+class ResultNotReadyError(TransferMaskError):
+    """The search has no result, or lacks an artifact of it."""
+
+    def __init__(self, search_id: str, state: JobState) -> None:
+        """Keep the state."""
+        self.search_id, self.state = search_id, state
+        hint = "its error says why" if state.is_finished else "poll it until it has succeeded"
+        super().__init__(f"search {search_id} is {state} and has no result; {hint}")
+
+
+class IdempotencyKeyReusedError(TransferMaskError):
+    """The key belongs to a search that was asked for with another body."""
+
+    def __init__(self, key: str, search_id: str) -> None:
+        """Keep the key and the search it belongs to."""
+        self.key, self.search_id = key, search_id
+        super().__init__(
+            f"Idempotency-Key {key!r} was used for search {search_id} with another body; "
+            "use a new key for a new search"
+        )
+
+
+class ServiceError(TransferMaskError):
+    """A server refused a request; carries its problem document."""
+
+    def __init__(self, problem: Problem) -> None:
+        """Keep the document."""
+        self.problem = problem
+        fields = "".join(f"\n  {field}" for field in problem.errors)
+        super().__init__(f"{problem.title}: {problem.detail}{fields}")

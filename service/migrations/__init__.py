@@ -1,0 +1,1 @@
+"""Alembic migrations, packaged so that the service can bring its own database up to date."""

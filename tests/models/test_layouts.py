@@ -1,0 +1,154 @@
+"""Tests that all layouts compute the same, and the same as torch does for one network alone."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from models.dataset import Examples
+from models.evaluator import Task
+from models.finetuning.full import FullConfig
+from models.graft import graft_population
+from models.plan import Plan
+from models.population.loop import LoopLayout
+from models.population.vmap import VmapLayout
+from models.strategy import build_strategy
+from search.evaluation import Evaluation
+from tests.models.small_task import (
+    IMAGES,
+    N_CLASSES,
+    build_network,
+    build_task,
+    candidates,
+    evaluator,
+    examples,
+    family_task,
+)
+
+NETWORKS: dict[str, tuple[str, dict[str, object]]] = {
+    "mlp": ("mlp", {"hidden": [8, 8]}),
+    "cnn": ("small_cnn", {"width": 4, "hidden": 8}),
+    "cnn_batch": ("small_cnn", {"width": 4, "hidden": 8, "norm": "batch"}),
+    "cnn_group": ("small_cnn", {"width": 4, "hidden": 8, "norm": "group"}),
+    "resnet": ("resnet_cifar", {"depth": 8, "width": 4, "norm": "batch"}),
+}
+
+
+class TiedWithDropout(nn.Module):
+    """Two layers that share their weight, with dropout between."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(64, 64)
+        self.second = nn.Linear(64, 64)
+        self.second.weight = self.first.weight
+        self.dropout = nn.Dropout(0.5)
+        self.head = nn.Linear(64, N_CLASSES)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        hidden = self.dropout(torch.tanh(self.first(x.flatten(1))))
+        logits: torch.Tensor = self.head(self.dropout(torch.tanh(self.second(hidden))))
+        return logits
+
+
+@pytest.fixture(params=sorted(NETWORKS))
+def network_name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def measured_losses(
+    task: Task, dtype: Literal["float32", "float64"], steps: int
+) -> tuple[list[float], list[float]]:
+    """Validation losses of one chunk, computed fused and one by one."""
+
+    def losses(evaluations: list[Evaluation]) -> list[float]:
+        return [e.loss for e in evaluations if e.loss is not None]
+
+    asked = candidates(task, steps)
+    fused = evaluator(task, Plan(layout="vmap", chunks=(1, 4), dtype=dtype, threads=1))
+    single = evaluator(task, Plan(layout="loop", dtype=dtype, threads=1))
+    one_by_one = [evaluation for one in asked for evaluation in single.evaluate([one])]
+    return losses(fused.evaluate(asked)), losses(one_by_one)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_layouts_agree_in_double_precision(network_name: str, optimizer: str) -> None:
+    task = family_task(*NETWORKS[network_name], optimizer={"kind": optimizer}, learning_rate=0.01)
+    fused, single = measured_losses(task, "float64", steps=5)
+    assert len(fused) == 4
+    assert fused == pytest.approx(single, rel=1e-6)
+
+
+def test_layouts_agree_in_single_precision_after_one_step(network_name: str) -> None:
+    fused, single = measured_losses(family_task(*NETWORKS[network_name]), "float32", steps=1)
+    assert len(fused) == 4
+    assert fused == pytest.approx(single, rel=1e-4)
+
+
+def test_layouts_agree_on_tied_weights_and_dropout() -> None:
+    source, target = TiedWithDropout().state_dict(), TiedWithDropout().state_dict()
+    task = build_task(TiedWithDropout(), source, target, learning_rate=0.01)
+    fused, single = measured_losses(task, "float64", steps=5)
+    assert len(fused) == 4
+    assert fused == pytest.approx(single, rel=1e-6)
+
+
+def test_keep_all_equals_ordinary_training_of_the_target() -> None:
+    task = family_task(*NETWORKS["cnn_batch"])
+    network, data, minibatches = (
+        build_network(*NETWORKS["cnn_batch"]),
+        examples(24),
+        torch.arange(16),
+    )
+    network.load_state_dict(task.target(0))
+    keeps = torch.ones(1, task.genes.n_genes, dtype=torch.bool)
+    population = graft_population(task.target(0), task.source, task.genes, keeps)
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.01)
+    for indices in minibatches.view(2, 8):
+        optimizer.zero_grad()
+        loss = cross_entropy(network(data.inputs["x"][indices]), data.labels[indices])
+        loss.backward()
+        optimizer.step()
+    layout = VmapLayout(build_network(*NETWORKS["cnn_batch"]))
+    layout.train(population, data, minibatches.view(2, 8), task.strategy, 0.01)
+    for name, tensor in network.state_dict().items():
+        torch.testing.assert_close(population[name][0], tensor)
+
+
+def test_each_candidate_has_its_own_running_statistics() -> None:
+    task = family_task(*NETWORKS["cnn_batch"])
+    keeps = torch.tensor([[True], [False]]).expand(2, task.genes.n_genes)
+    population = graft_population(task.target(0), task.source, task.genes, keeps)
+    layout = VmapLayout(build_network(*NETWORKS["cnn_batch"]))
+    layout.train(population, examples(24), torch.arange(8).view(1, 8), task.strategy, 0.01)
+    assert not torch.equal(population["norm2.running_mean"][0], population["norm2.running_mean"][1])
+    assert population["norm2.num_batches_tracked"].tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("layout_class", [LoopLayout, VmapLayout])
+def test_logits_do_not_depend_on_how_samples_are_cut(
+    layout_class: type[LoopLayout | VmapLayout], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network, part = build_network(*NETWORKS["cnn_batch"]), examples(10)
+    state = {
+        name: tensor.repeat(2, *[1] * tensor.ndim) for name, tensor in network.state_dict().items()
+    }
+    whole = layout_class(network).logits(state, part)
+    monkeypatch.setattr(f"{layout_class.__module__}.SCORING_BATCH", 3)
+    assert whole.shape == (2, 10, N_CLASSES)
+    torch.testing.assert_close(layout_class(network).logits(state, part), whole)
+
+
+def test_training_leaves_plain_tensors() -> None:
+    network = build_network(*NETWORKS["mlp"])
+    state = {
+        name: tensor.repeat(2, *[1] * tensor.ndim) for name, tensor in network.state_dict().items()
+    }
+    data = Examples({"x": torch.randn(8, *IMAGES.inputs["x"])}, torch.arange(8) % N_CLASSES)
+    strategy = build_strategy(FullConfig())
+    VmapLayout(network).train(state, data, torch.arange(8).view(1, 8), strategy, 0.01)
+    assert not any(tensor.requires_grad for tensor in state.values())

@@ -1,0 +1,98 @@
+"""The command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from search.errors import InvalidInputError
+from service.output_folder import open_output_folder
+from tests.service.server_process import QUICK_SPEC
+
+
+def transfermask(
+    *arguments: str, stdin: str = "", **environment: str
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "service.cli", *arguments],
+        input=stdin,
+        text=True,
+        capture_output=True,
+        check=False,
+        env=os.environ | environment,
+    )
+
+
+def test_help_does_not_wait_for_torch() -> None:
+    code = "import sys, service.cli; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    assert "serve" in transfermask("--help").stdout
+
+
+def test_genes_are_shown_from_standard_input() -> None:
+    shown = transfermask("genes", "-", stdin=json.dumps(QUICK_SPEC))
+    assert shown.returncode == 0, shown.stderr
+    assert "3 genes" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("{", "a readable JSON file"),
+        ("[]", "a JSON object"),
+        (json.dumps(QUICK_SPEC | {"optimizer": {"kind": "rondom"}}), "did you mean 'random'?"),
+        (json.dumps(QUICK_SPEC | {"sede": 1}), "did you mean 'seed'?"),
+    ],
+)
+def test_a_bad_spec_is_explained_without_a_traceback(spec: str, message: str) -> None:
+    refused = transfermask("genes", "-", stdin=spec)
+    assert refused.returncode == 2
+    assert message in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_a_missing_service_is_explained() -> None:
+    refused = transfermask("submit", "-", "--server", "http://127.0.0.1:1", stdin="{}")
+    assert refused.returncode == 1
+    assert "`transfermask serve` starts one" in refused.stderr
+
+
+def test_settings_that_cannot_be_are_explained_by_their_names() -> None:
+    refused = transfermask("serve", TRANSFERMASK_PORT="99999")
+    assert refused.returncode == 2
+    assert "TRANSFERMASK_PORT" in refused.stderr
+    opened = transfermask("serve", TRANSFERMASK_HOST="0.0.0.0")
+    assert "TRANSFERMASK_ALLOW_INSECURE_HOST=true" in opened.stderr
+
+
+def test_a_search_runs_without_a_service_and_goes_on_where_it_was(tmp_path: Path) -> None:
+    output = tmp_path / "output"
+    arguments = ("search", "-", "--output", str(output))
+    first = transfermask(*arguments, stdin=json.dumps(QUICK_SPEC))
+    assert first.returncode == 0, first.stderr
+    assert "Verdict" in first.stdout
+    result = json.loads((output / "result.json").read_text(encoding="utf-8"))
+    ledger = (output / "ledger.jsonl").read_bytes()
+    again = transfermask(*arguments, stdin=json.dumps(QUICK_SPEC))
+    assert again.returncode == 0, again.stderr
+    assert (output / "ledger.jsonl").read_bytes() == ledger
+    assert (
+        json.loads((output / "result.json").read_text(encoding="utf-8"))["mask"] == result["mask"]
+    )
+    other = transfermask(*arguments, stdin=json.dumps(QUICK_SPEC | {"seed": 1}))
+    assert other.returncode == 2
+    assert "that of this very spec" in other.stderr
+
+
+def test_two_searches_never_share_a_folder(tmp_path: Path) -> None:
+    with (
+        open_output_folder(tmp_path, {"seed": 0}),
+        pytest.raises(InvalidInputError, match="no other running search"),
+        open_output_folder(tmp_path, {"seed": 0}),
+    ):
+        pass

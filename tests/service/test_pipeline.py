@@ -1,0 +1,260 @@
+"""A whole search in this process: real digits, small networks, killed in the middle."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from models.evaluator import GraftEvaluator
+from models.family import build_family
+from models.inputs import InputFolder
+from models.shapes import DataShape
+from search.errors import InvalidInputError
+from search.evaluation import Candidate, Evaluation
+from search.ledger import (
+    DecisionRow,
+    EvaluationRow,
+    InMemoryLedger,
+    JsonLinesLedger,
+    Ledger,
+    Row,
+    canonical_json,
+)
+from service.composition import check_spec
+from service.pipeline import run_search
+from service.result import Progress, SearchResult
+from service.spec import SearchSpec
+from tests.service.server_process import QUICK_SPEC
+
+FUSED = {"layout": "vmap", "chunks": [1, 2, 4], "threads": 1}
+PHASES = ["preparing", "search", "race", "final"]
+
+
+class KilledError(BaseException):
+    """Ends a run as a kill would: nothing catches it."""
+
+
+class DyingLedger:
+    """A ledger whose process dies after so many transactions."""
+
+    def __init__(self, inner: Ledger, transactions: int) -> None:
+        self._inner, self._left = inner, transactions
+
+    def rows(self) -> list[Row]:
+        return self._inner.rows()
+
+    def append(self, rows: Sequence[Row]) -> None:
+        if self._left == 0:
+            raise KilledError
+        self._left -= 1
+        self._inner.append(rows)
+
+
+def spec(**changes: Any) -> SearchSpec:
+    return SearchSpec.model_validate(QUICK_SPEC | {"plan": FUSED} | changes)
+
+
+def run(spec: SearchSpec, ledger: Ledger, folder: Path) -> SearchResult:
+    return run_search(spec, ledger=ledger, folder=folder, inputs=InputFolder(folder))
+
+
+@pytest.mark.parametrize("optimizer", ["genetic", "annealing"])
+def test_a_search_killed_after_every_transaction_in_turn_ends_like_one_left_alone(
+    optimizer: str, tmp_path: Path
+) -> None:
+    wanted = spec(optimizer={"kind": optimizer})
+    alone = InMemoryLedger()
+    result = run(wanted, alone, tmp_path / "alone")
+    path = tmp_path / "killed.jsonl"
+    deaths = 0
+    while True:
+        ledger = JsonLinesLedger(path)
+        try:
+            # Each life gets as far as two transactions more.
+            resumed = run(wanted, DyingLedger(ledger, transactions=2), tmp_path / "killed")
+            break
+        except KilledError:
+            deaths += 1
+            assert deaths < 100
+    assert deaths >= 4
+    assert canonical_json(JsonLinesLedger(path).rows()) == canonical_json(alone.rows())
+    assert resumed.model_dump(exclude={"seconds"}) == result.model_dump(exclude={"seconds"})
+    for name in ("weights.safetensors", "grafted.safetensors"):
+        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "alone" / name).read_bytes()
+
+
+def test_no_key_stands_twice_and_every_phase_has_its_own_replicates(tmp_path: Path) -> None:
+    ledger = InMemoryLedger()
+    # Search and final at the same fidelity: the keys differ by their replicates alone.
+    final = QUICK_SPEC["final"] | {"steps": 5}
+    run(spec(final=final), ledger, tmp_path)
+    rows = [row for row in ledger.rows() if isinstance(row, EvaluationRow)]
+    keys = [row.evaluation.candidate.key for row in rows]
+    assert len(set(keys)) == len(keys)
+    blocks = {row.position.phase: set[int]() for row in rows}
+    for row in rows:
+        blocks[row.position.phase].add(row.evaluation.candidate.replicate // 1000)
+    assert blocks == {"search": {0}, "race": {0, 1}, "final": {2}}
+
+
+def test_delivered_weights_load_strictly_and_have_the_test_score_that_is_reported(
+    tmp_path: Path,
+) -> None:
+    wanted = spec()
+    result = run(wanted, InMemoryLedger(), tmp_path)
+    network = build_family(wanted.model).build(DataShape({"x": (1, 8, 8)}, 5))
+    network.load_state_dict(load_file(tmp_path / "weights.safetensors"))
+    from models.dataset import open_dataset
+    from models.randomness import derive_seed
+    from models.splits import load_task
+
+    dataset = open_dataset(wanted.dataset, InputFolder(tmp_path))
+    test = load_task(dataset, wanted.dataset, derive_seed(wanted.seed, "data")).test
+    network.eval()
+    with torch.no_grad():
+        hits = network(**test.inputs).argmax(dim=1) == test.labels
+    assert float(hits.double().mean()) == pytest.approx(result.test.delivered)
+    assert result.test.samples == len(test)
+
+
+def test_grafted_weights_are_the_sources_where_the_mask_says_transfer(tmp_path: Path) -> None:
+    result = run(spec(), InMemoryLedger(), tmp_path)
+    grafted = load_file(tmp_path / "grafted.safetensors")
+    source = load_file(tmp_path / "source.safetensors")
+    for gene in result.genes:
+        for name in gene.tensors:
+            assert torch.equal(grafted[name], source[name]) == (not gene.keep)
+
+
+def test_the_winner_is_never_worse_than_a_baseline_on_validation_data(tmp_path: Path) -> None:
+    result = run(spec(), InMemoryLedger(), tmp_path)
+    baselines = (
+        result.baselines.keep_all,
+        result.baselines.transfer_all,
+        result.baselines.best_prefix,
+    )
+    for baseline in baselines:
+        assert baseline is not None
+        assert result.fitness.mean >= baseline.fitness.mean
+        if baseline.mask == result.mask:
+            assert baseline.gain.mean == 0
+
+
+def test_the_test_split_is_read_once_and_after_everything_else(tmp_path: Path) -> None:
+    ledger = InMemoryLedger()
+    first = run(spec(), ledger, tmp_path / "first")
+    decisions = [row.name for row in ledger.rows() if isinstance(row, DecisionRow)]
+    assert decisions == ["plan", "test"]
+    assert isinstance(ledger.rows()[-1], DecisionRow)
+    # The files it was read from are gone, and the answer is still there.
+    assert not (tmp_path / "first" / "final").exists()
+    again = run(spec(), ledger, tmp_path / "first")
+    assert again.test == first.test
+
+
+def test_progress_goes_through_the_phases_to_the_end(tmp_path: Path) -> None:
+    told: list[Progress] = []
+    run_search(
+        spec(),
+        ledger=InMemoryLedger(),
+        folder=tmp_path,
+        inputs=InputFolder(tmp_path),
+        listener=told.append,
+    )
+    assert list(dict.fromkeys(progress.phase for progress in told)) == PHASES
+    fractions = [progress.fraction for progress in told]
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1
+    assert told[-1].evaluations == QUICK_SPEC["budget"]["evaluations"]
+
+
+def test_of_several_learning_rates_one_that_diverges_does_not_end_the_search(
+    tmp_path: Path,
+) -> None:
+    finetune = QUICK_SPEC["finetune"] | {"learning_rate": [1e6, 0.003]}
+    final = QUICK_SPEC["final"] | {"learning_rate_factors": [1, 1e9]}
+    ledger = InMemoryLedger()
+    optimizer = {"kind": "sgd", "momentum": 0.9}
+    result = run(spec(finetune=finetune | {"optimizer": optimizer}, final=final), ledger, tmp_path)
+    assert result.learning_rate == 0.003
+    outcomes = {r.evaluation.outcome for r in ledger.rows() if isinstance(r, EvaluationRow)}
+    assert outcomes == {"measured", "diverged"}
+
+
+def test_a_search_in_which_everything_diverges_says_so(tmp_path: Path) -> None:
+    finetune = QUICK_SPEC["finetune"] | {"learning_rate": 1e12, "optimizer": {"kind": "sgd"}}
+    with pytest.raises(InvalidInputError, match=r"finetune\.learning_rate.*try smaller ones"):
+        run(spec(finetune=finetune), InMemoryLedger(), tmp_path)
+
+
+def test_a_time_limit_ends_the_search_phase_and_still_delivers(tmp_path: Path) -> None:
+    ledger = InMemoryLedger()
+    wanted = spec(budget={"evaluations": 8, "seconds": 0.001})
+    result = run(wanted, ledger, tmp_path)
+    assert result.stop_reason == "time_budget"
+    assert result.mask
+    before = canonical_json(ledger.rows())
+    assert run(wanted, ledger, tmp_path).stop_reason == "time_budget"
+    assert canonical_json(ledger.rows()) == before
+
+
+def test_a_measured_plan_is_committed_and_replayed(tmp_path: Path) -> None:
+    ledger = InMemoryLedger()
+    first = run(spec(plan="auto"), ledger, tmp_path)
+    before = canonical_json(ledger.rows())
+    second = run(spec(plan="auto"), ledger, tmp_path)
+    assert second.provenance.plan == first.provenance.plan
+    assert canonical_json(ledger.rows()) == before
+    row = ledger.rows()[0]
+    assert isinstance(row, DecisionRow)
+    assert "loop" in row.timings
+
+
+def test_a_chunk_that_does_not_fit_is_halved_and_the_result_replays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluate = GraftEvaluator._evaluate
+
+    def with_little_memory(self: GraftEvaluator, candidates: Sequence[Candidate]) -> list[Any]:
+        if len(candidates) > 2:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate")
+        return evaluate(self, candidates)
+
+    monkeypatch.setattr(GraftEvaluator, "_evaluate", with_little_memory)
+    ledger = InMemoryLedger()
+    result = run(spec(), ledger, tmp_path)
+    sizes = [
+        r.value for r in ledger.rows() if isinstance(r, DecisionRow) and r.name == "chunk_size"
+    ]
+    assert sizes == [{"chunk_size": 2}]
+    monkeypatch.undo()
+    replayed = InMemoryLedger(ledger.rows()[:6])
+    assert run(spec(), replayed, tmp_path / "again").mask == result.mask
+    assert canonical_json(replayed.rows()) == canonical_json(ledger.rows())
+
+
+def test_genes_of_another_head_are_kept_and_shown_with_the_reason(tmp_path: Path) -> None:
+    source = QUICK_SPEC["source"] | {"dataset": {"kind": "digits", "classes": [0, 1, 2]}}
+    table = check_spec(spec(source=source), InputFolder(tmp_path))
+    assert table.n_genes == 2
+    assert table.kept["linear3.weight"] == "has shape (3, 16) in the source, (5, 16) in the target"
+
+
+def test_evaluations_carry_no_timings_into_the_canonical_ledger(tmp_path: Path) -> None:
+    first, second = InMemoryLedger(), InMemoryLedger()
+    run(spec(), first, tmp_path / "a")
+    run(spec(), second, tmp_path / "b")
+    assert canonical_json(first.rows()) == canonical_json(second.rows())
+    durations = [
+        [r.evaluation.duration_seconds for r in ledger.rows() if isinstance(r, EvaluationRow)]
+        for ledger in (first, second)
+    ]
+    assert durations[0] != durations[1]
+    assert all(
+        isinstance(r.evaluation, Evaluation) for r in first.rows() if isinstance(r, EvaluationRow)
+    )
