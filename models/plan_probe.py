@@ -52,7 +52,7 @@ class ProbeWork:
 
 
 def probe_plans(work: ProbeWork, most_candidates: int) -> ProbeOutcome:
-    """Time the loop and fused chunks of growing size; take the fastest per candidate.
+    """Time the loop and fused chunks of growing size, then the best of them with one thread; take the fastest.
 
     Args:
         work: What to compute.
@@ -61,7 +61,7 @@ def probe_plans(work: ProbeWork, most_candidates: int) -> ProbeOutcome:
     threads = available_cores()
     best = Plan(layout="loop", threads=threads)
     fastest = _milliseconds(best, work)
-    timings, refusals = {"loop": fastest}, dict[str, str]()
+    timings, refusals = {_label(best): fastest}, dict[str, str]()
     previous = float("inf")
     for size in PROBED_CHUNKS:
         if size > max(most_candidates, PROBED_CHUNKS[0]):
@@ -72,15 +72,25 @@ def probe_plans(work: ProbeWork, most_candidates: int) -> ProbeOutcome:
         except (RuntimeError, MemoryError, NotImplementedError) as error:
             # vmap refuses what it cannot transform with a RuntimeError; so does memory that ran out.
             cause = "out of memory" if is_out_of_memory(error) else str(error).partition("\n")[0]
-            refusals[f"vmap x {size}"] = cause
+            refusals[_label(plan)] = cause
             break
-        timings[f"vmap x {size}"] = taken
+        timings[_label(plan)] = taken
         if taken < fastest:
             best, fastest = plan, taken
         if taken > WORTHWHILE_GAIN * previous:
             break
         previous = taken
+    if threads > 1 and work.data.labels.device.type == "cpu":
+        # Threads that wait for a core which another process has cost more than they gain.
+        alone = best.model_copy(update={"threads": 1})
+        timings[f"{_label(best)}, 1 thread"] = taken = _milliseconds(alone, work)
+        if taken < fastest:
+            best = alone
     return ProbeOutcome(best, timings, refusals)
+
+
+def _label(plan: Plan) -> str:
+    return plan.layout if plan.layout == "loop" else f"{plan.layout} x {plan.chunk_size}"
 
 
 def _milliseconds(plan: Plan, work: ProbeWork) -> float:

@@ -13,11 +13,13 @@ import torch
 from torch import nn
 
 from models.checkpoints import State, load_state
+from models.dataset import Examples
 from models.evaluator import Task
 from models.families.small_cnn import SmallCNNConfig, SmallCNNFamily
 from models.final_artifacts import FinalArtifacts
 from models.inputs import InputFolder
 from models.plan import Plan
+from models.population.vmap import VmapLayout
 from models.weights.init import InitConfig, InitWeights
 from models.weights_source import WeightsContext
 from search.errors import ChunkOutOfMemoryError
@@ -81,6 +83,20 @@ def test_neighbours_do_not_change_a_single_bit() -> None:
     assert swapped == [together[i] for i in (3, 1, 2, 0)]
     # Three candidates are padded to a chunk of four.
     assert measurements(measure.evaluate([one, three, four])) == [together[i] for i in (0, 2, 3)]
+
+
+def test_a_chunk_is_padded_to_a_size_of_the_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    task, sizes = family_task(*CNN), []
+    logits = VmapLayout.logits
+
+    def watched(layout: VmapLayout, state: State, part: Examples) -> torch.Tensor:
+        sizes.append(len(state["conv1.weight"]))
+        return logits(layout, state, part)
+
+    monkeypatch.setattr(VmapLayout, "logits", watched)
+    for count in (1, 2, 4):
+        assert len(evaluator(task, VMAP).evaluate(candidates(task, 0)[:count])) == count
+    assert sizes == [1, 4, 4]
 
 
 def test_replicates_draw_other_minibatches(plan: Plan) -> None:
@@ -230,6 +246,17 @@ def test_a_final_evaluation_leaves_test_scores_and_weights(plan: Plan, tmp_path:
         )
         losses = nn.functional.cross_entropy(logits, task.data.test.labels, reduction="none")
         np.testing.assert_allclose(scores.losses, losses.numpy(), rtol=1e-4, atol=1e-6)
+
+
+def test_scores_that_are_not_finite_on_test_data_alone_are_divergence_too(
+    plan: Plan, tmp_path: Path
+) -> None:
+    task = family_task(*CNN)
+    endless = Examples({"x": torch.full((3, 1, 8, 8), torch.inf)}, torch.tensor([0, 1, 2]))
+    hurt = dataclasses.replace(task, data=dataclasses.replace(task.data, test=endless))
+    asked = candidates(task, STEPS, replicate=FINAL_REPLICATE)
+    evaluations = evaluator(hurt, plan, FinalArtifacts(tmp_path)).evaluate(asked)
+    assert {evaluation.outcome for evaluation in evaluations} == {Outcome.DIVERGED}
 
 
 def test_weights_are_written_at_the_first_final_replicate_only(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from models.strategy import build_strategy
 from search.evaluation import Evaluation
 from tests.models.small_task import (
     IMAGES,
+    LOOP,
     N_CLASSES,
     build_network,
     build_task,
@@ -95,6 +96,14 @@ def test_layouts_agree_on_tied_weights_and_dropout() -> None:
     fused, single = measured_losses(task, "float64", steps=5)
     assert len(fused) == 4
     assert fused == pytest.approx(single, rel=1e-6)
+
+
+def test_candidates_in_one_loop_share_the_draws_of_dropout() -> None:
+    state = TiedWithDropout().state_dict()
+    task = build_task(TiedWithDropout(), state, state, learning_rate=0.01)
+    # Source and target are the same, so candidates can only differ by their draws.
+    losses = {e.loss for e in evaluator(task, LOOP).evaluate(candidates(task, 5))}
+    assert len(losses) == 1
 
 
 def test_keep_all_equals_ordinary_training_of_the_target() -> None:

@@ -38,18 +38,31 @@ def work(network: nn.Module) -> ProbeWork:
     return ProbeWork(network, network.state_dict(), examples(24), build_strategy(FullConfig()))
 
 
-def test_the_fastest_plan_tried_is_chosen() -> None:
+@pytest.mark.parametrize("n_cores", [1, 2])
+def test_the_fastest_plan_tried_is_chosen(n_cores: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("models.plan_probe.available_cores", lambda: n_cores)
     outcome = probe_plans(work(build_network("mlp", {"hidden": [8]})), most_candidates=8)
-    fastest = min(outcome.milliseconds, key=lambda name: outcome.milliseconds[name])
-    assert {"loop", "vmap x 4"} <= outcome.milliseconds.keys()
-    size = outcome.plan.chunk_size
-    assert fastest == ("loop" if outcome.plan.layout == "loop" else f"vmap x {size}")
-    assert json.loads(json.dumps(outcome.milliseconds)) == outcome.milliseconds
+    plan, timings = outcome.plan, outcome.milliseconds
+    fastest = min(timings, key=lambda name: timings[name])
+    assert {"loop", "vmap x 4"} <= timings.keys()
+    assert fastest.startswith("loop" if plan.layout == "loop" else f"vmap x {plan.chunk_size}")
+    assert plan.threads == (1 if fastest.endswith("1 thread") else n_cores)
+    assert json.loads(json.dumps(timings)) == timings
+
+
+def test_threads_that_stand_in_each_others_way_are_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("models.plan_probe.available_cores", lambda: 2)
+    monkeypatch.setattr("models.plan_probe._milliseconds", lambda plan, _: float(plan.threads))
+    outcome = probe_plans(work(build_network("mlp", {"hidden": [8]})), most_candidates=4)
+    assert outcome.plan.threads == 1
+    assert outcome.milliseconds["loop, 1 thread"] == 1
 
 
 def test_chunks_that_are_never_asked_for_are_not_tried() -> None:
     outcome = probe_plans(work(build_network("mlp", {"hidden": [8]})), most_candidates=4)
-    assert outcome.milliseconds.keys() <= {"loop", "vmap x 4"}
+    assert not any("vmap x 8" in name for name in outcome.milliseconds)
 
 
 def test_a_network_that_cannot_be_fused_gets_the_loop_with_the_reason() -> None:

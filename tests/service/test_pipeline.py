@@ -75,13 +75,13 @@ def test_a_search_killed_after_every_transaction_in_turn_ends_like_one_left_alon
     while True:
         ledger = JsonLinesLedger(path)
         try:
-            # Each life gets as far as two transactions more.
-            resumed = run(wanted, DyingLedger(ledger, transactions=2), tmp_path / "killed")
+            # Each life gets one transaction further.
+            resumed = run(wanted, DyingLedger(ledger, transactions=1), tmp_path / "killed")
             break
         except KilledError:
             deaths += 1
             assert deaths < 100
-    assert deaths >= 4
+    assert deaths >= 5
     assert canonical_json(JsonLinesLedger(path).rows()) == canonical_json(alone.rows())
     assert resumed.model_dump(exclude={"seconds"}) == result.model_dump(exclude={"seconds"})
     for name in ("weights.safetensors", "grafted.safetensors"):
@@ -99,7 +99,9 @@ def test_no_key_stands_twice_and_every_phase_has_its_own_replicates(tmp_path: Pa
     blocks = {row.position.phase: set[int]() for row in rows}
     for row in rows:
         blocks[row.position.phase].add(row.evaluation.candidate.replicate // 1000)
-    assert blocks == {"search": {0}, "race": {0, 1}, "final": {2}}
+    # Prefixes that the search has not met are measured in the race, at the search's replicate.
+    blocks["race"].discard(0)
+    assert blocks == {"search": {0}, "race": {1}, "final": {2}}
 
 
 def test_delivered_weights_load_strictly_and_have_the_test_score_that_is_reported(
@@ -228,12 +230,12 @@ def test_a_chunk_that_does_not_fit_is_halved_and_the_result_replays(
     monkeypatch.setattr(GraftEvaluator, "_evaluate", with_little_memory)
     ledger = InMemoryLedger()
     result = run(spec(), ledger, tmp_path)
-    sizes = [
-        r.value for r in ledger.rows() if isinstance(r, DecisionRow) and r.name == "chunk_size"
-    ]
-    assert sizes == [{"chunk_size": 2}]
+    rows = ledger.rows()
+    halvings = [i for i, row in enumerate(rows) if getattr(row, "name", "") == "chunk_size"]
+    assert [getattr(rows[i], "value", None) for i in halvings] == [{"chunk_size": 2}]
     monkeypatch.undo()
-    replayed = InMemoryLedger(ledger.rows()[:6])
+    # There is memory enough now, yet the recorded size is obeyed.
+    replayed = InMemoryLedger(rows[: halvings[0] + 1])
     assert run(spec(), replayed, tmp_path / "again").mask == result.mask
     assert canonical_json(replayed.rows()) == canonical_json(ledger.rows())
 
