@@ -147,8 +147,8 @@ def main() -> None:
         )
     lines += [
         "",
-        f"{N_CANDIDATES} candidates x {STEPS} steps of batch 32, grafting and validation included; fused: vmap, chunks of "
-        f"{FUSED_CHUNK}, {cores} threads; pool: {cores} processes with one thread each, started beforehand. "
+        f"{N_CANDIDATES} candidates x {STEPS} steps of batch 32, grafting and validation included; fused: vmap, "
+        f"chunks of {FUSED_CHUNK}, {cores} threads; pool: {cores} processes with one thread each, started beforehand. "
         f"{100 * agree:.0f}% of the candidates score alike (within one validation sample) fused and in the plain loop.",
     ]
     write_record("plans", {"ms_per_candidate_step": per_step, "agreement": agree}, "\n".join(lines))

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from models.dataset import Dataset, open_dataset
-from models.devices import pick_device
+from models.devices import available_cores, pick_device
 from models.evaluator import GraftEvaluator, Task
 from models.family import ModelFamily, build_family
 from models.final_artifacts import FinalArtifacts
@@ -148,6 +148,8 @@ def compose(
     Raises:
         InvalidInputError: What only the data can show is wrong.
     """
+    # The number of threads changes the last bits of what is trained here, the source included.
+    torch.set_num_threads(spec.plan.threads if isinstance(spec.plan, Plan) else available_cores())
     blueprint = draw_up(spec, inputs, cache=folder)
     data = load_task(blueprint.dataset, spec.dataset, derive_seed(spec.seed, "data"))
     with seeded_torch(spec.seed, "structure"):

@@ -5,10 +5,12 @@ Alpaydin and Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine Le
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import Field, field_validator
 from sklearn.datasets import load_digits
 
@@ -51,7 +53,7 @@ class Digits:
 
     def n_samples(self) -> int:
         """Number of images of the chosen digits."""
-        return int(np.isin(load_digits().target, self._config.classes).sum())
+        return int(np.isin(_all_digits()[1], self._config.classes).sum())
 
     def own_parts(self) -> frozenset[str]:
         """None."""
@@ -59,11 +61,11 @@ class Digits:
 
     def load(self) -> LabelledData:
         """Read the images of the chosen digits and apply the shifts."""
-        raw, classes = load_digits(), self._config.classes
-        chosen = np.isin(raw.target, classes)
+        (images, digits), classes = _all_digits(), self._config.classes
+        chosen = np.isin(digits, classes)
         position = {digit: index for index, digit in enumerate(classes)}
-        y = np.array([position[digit] for digit in raw.target[chosen]], dtype=np.int64)
-        x = (raw.images[chosen, None] / LARGEST_PIXEL).astype(np.float32)
+        y = np.array([position[digit] for digit in digits[chosen]], dtype=np.int64)
+        x = (images[chosen, None] / LARGEST_PIXEL).astype(np.float32)
         for shift in self._config.shift:
             x, y = shift.images(x), shift.labels(y, len(classes))
         names = tuple(str(digit) for digit in classes)
@@ -72,3 +74,10 @@ class Digits:
     def normalised(self, train: Examples, part: Examples) -> Examples:  # noqa: ARG002
         """Nothing to do: pixel values are from 0 to 1."""
         return part
+
+
+@cache
+def _all_digits() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Images ``(1797, 8, 8)`` and digits ``(1797,)``; reading them takes longer than answering a request."""
+    raw = load_digits()
+    return raw.images, raw.target

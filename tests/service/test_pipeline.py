@@ -69,6 +69,8 @@ def test_a_search_killed_after_every_transaction_in_turn_ends_like_one_left_alon
 ) -> None:
     wanted = spec(optimizer={"kind": optimizer})
     alone = InMemoryLedger()
+    # Whatever ran before in this process: the plan alone decides.
+    torch.set_num_threads(2)
     result = run(wanted, alone, tmp_path / "alone")
     path = tmp_path / "killed.jsonl"
     deaths = 0

@@ -1,0 +1,52 @@
+"""Documents say what is so."""
+
+from __future__ import annotations
+
+import json
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+
+from models.inputs import InputFolder
+from service.composition import check_spec
+from service.spec import SearchSpec
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_to_files_that_exist(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
+        if not target.startswith("http"):
+            assert (page.parent / target).exists(), target
+
+
+def test_the_page_of_the_spec_is_up_to_date() -> None:
+    builder = runpy.run_path(str(ROOT / "docs" / "build_spec_page.py"))
+    assert (ROOT / "docs" / "spec.md").read_text(encoding="utf-8") == builder["render"]()
+
+
+def test_the_example_spec_is_valid_and_has_the_nine_genes_of_the_design(tmp_path: Path) -> None:
+    document = json.loads((ROOT / "examples" / "digits.json").read_text(encoding="utf-8"))
+    table = check_spec(SearchSpec.model_validate(document), InputFolder(tmp_path))
+    assert [gene.name for gene in table.genes] == [
+        *(f"conv{number}" for number in range(1, 7)),
+        *(f"linear{number}" for number in range(1, 4)),
+    ]
+
+
+def test_every_decision_is_listed() -> None:
+    folder = ROOT / "docs" / "decisions"
+    listed = (folder / "README.md").read_text(encoding="utf-8")
+    for page in folder.glob("0*.md"):
+        assert f"({page.name})" in listed
+
+
+def test_figures_come_with_the_command_and_the_commit_they_were_made_with() -> None:
+    for record in (ROOT / "benchmarks" / "results").glob("*.json"):
+        conditions = json.loads(record.read_text(encoding="utf-8"))["conditions"]
+        assert conditions["command"].startswith(f"python -m benchmarks.{record.stem}")
+        assert re.match(r"[0-9a-f]{7}", conditions["commit"])
