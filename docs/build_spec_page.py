@@ -50,7 +50,8 @@ BLOCKS: list[tuple[str, type[BaseModel]]] = [
 INTRODUCTION = """# The search spec
 
 Written by `docs/build_spec_page.py` from the models that parse a spec. An example:
-[examples/digits.json](../examples/digits.json). Unknown keys are refused. Blocks with a `kind` are plug-ins; `GET /v1/plugins` gives their JSON schemas.
+[examples/digits.json](../examples/digits.json). Unknown keys are refused.
+Blocks with a `kind` are plug-ins; `GET /v1/plugins` gives their JSON schemas.
 """
 
 

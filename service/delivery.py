@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from models.checkpoints import State, load_state, save_state, write_atomically
+from models.checkpoints import load_state, save_state, write_atomically
 from models.devices import describe_device
 from models.graft import graft
 from search.decisions import Decision, DecisionLog
@@ -128,17 +128,11 @@ def _write_weights(winner: Contender, bench: Workbench, folder: Path) -> None:
     """Write the winner's weights, grafted only and fine-tuned, so that they load strictly."""
     task, first = bench.task, winner.evaluations[0].candidate
     grafted = graft(task.target(FINAL_REPLICATE), task.source, task.genes, winner.genome)
-    save_state(folder / GRAFTED_FILE, _complete(bench, grafted))
+    save_state(folder / GRAFTED_FILE, grafted)
     path = bench.artifacts.weights_path(first)
+    # A job that was killed after its last step has delivered already, and its artifacts are gone.
     if path.exists():
-        save_state(folder / WEIGHTS_FILE, _complete(bench, load_state(path)))
-
-
-def _complete(bench: Workbench, state: State) -> State:
-    """Give tied tensors under all of their names."""
-    network = bench.task.network
-    network.load_state_dict(state, strict=False)
-    return network.state_dict()
+        save_state(folder / WEIGHTS_FILE, load_state(path))
 
 
 def _result(

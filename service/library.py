@@ -119,11 +119,7 @@ def apply_mask(
     """
     genes = _genes(source, target, _validated(GenomeOptions, genome or {}))
     chosen = Genome.from_bitstring(mask, genes.n_genes)
-    state = graft(target.state_dict(), source.state_dict(), genes, chosen)
-    grafted = copy.deepcopy(target)
-    # A tied tensor is in the state once; the network gives it under all its names.
-    grafted.load_state_dict(state, strict=False)
-    return grafted.state_dict()
+    return graft(target.state_dict(), source.state_dict(), genes, chosen)
 
 
 def _search_spec(
