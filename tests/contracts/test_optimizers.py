@@ -21,7 +21,7 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 def build(name: str, seed: int, n_genes: int = N_GENES, budget: int = BUDGET) -> Optimizer:
-    config = OPTIMIZERS.config(name)()
+    config = OPTIMIZERS.config(name).model_validate({})
     return OPTIMIZERS.plugin(name)(config, SearchProblem(n_genes, 40, budget), seed)  # type: ignore[call-arg]
 
 
@@ -103,7 +103,7 @@ def test_it_beats_random_search_on_a_shuffled_optimum_at_equal_evaluations(name:
 
 
 def test_exhaustive_refuses_more_masks_than_the_budget_naming_both() -> None:
-    config = OPTIMIZERS.config("exhaustive")()
+    config = OPTIMIZERS.config("exhaustive").model_validate({})
     assert isinstance(config, OptimizerConfig)
     with pytest.raises(InvalidInputError, match=r"200 with exhaustive over 2\^9 = 512 masks"):
         config.check(SearchProblem(9, 40, 200))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from search.evaluation import Arm, Candidate, Evaluation, Outcome
 from search.genome import Genome
-from search.ledger import DecisionRow, EvaluationRow, Ledger, Position, canonical_json
+from search.ledger import DecisionRow, EvaluationRow, Ledger, Position, Row, canonical_json
 
 # 0.1 + 0.2 and a subnormal: values that a rounding store would change.
 AWKWARD_FLOATS = (0.1 + 0.2, 5e-324, 1 / 3)
@@ -38,7 +38,11 @@ class LedgerSuite:
         assert self.open_ledger().rows() == []
 
     def test_rows_come_back_equal_and_in_order_after_reopening(self) -> None:
-        rows = [DECISION, evaluation_row(), evaluation_row("1110", chunk=1, fitness=None)]
+        rows: list[Row] = [
+            DECISION,
+            evaluation_row(),
+            evaluation_row("1110", chunk=1, fitness=None),
+        ]
         ledger = self.open_ledger()
         ledger.append(rows[:1])
         ledger.append(rows[1:])

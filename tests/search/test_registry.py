@@ -37,6 +37,6 @@ def test_an_unknown_kind_is_refused_with_the_known_ones() -> None:
 def test_the_union_parses_by_kind_and_refuses_unknown_keys() -> None:
     adapter = TypeAdapter(OPTIMIZERS.union())
     parsed = adapter.validate_python({"kind": "genetic", "population_size": 10})
-    assert parsed == OPTIMIZERS.config("genetic")(population_size=10)
+    assert parsed == OPTIMIZERS.config("genetic").model_validate({"population_size": 10})
     with pytest.raises(ValidationError, match="popsize"):
         adapter.validate_python({"kind": "genetic", "popsize": 10})

@@ -81,7 +81,7 @@ def test_a_search_resumed_from_any_point_ends_with_the_ledger_of_one_left_alone(
 ) -> None:
     def search(ledger: InMemoryLedger) -> StudyOutcome:
         problem = SearchProblem(8, 40, 300)
-        optimizer = OPTIMIZERS.plugin(name)(OPTIMIZERS.config(name)(), problem, 5)  # type: ignore[call-arg]
+        optimizer = OPTIMIZERS.plugin(name)(OPTIMIZERS.config(name).model_validate({}), problem, 5)  # type: ignore[call-arg]
         bench = RecordedEvaluator(
             HiddenMaskEvaluator(HIDDEN), ledger, DecisionLog(ledger), chunk_size=1
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from threading import Barrier
@@ -74,12 +75,13 @@ def test_a_worker_that_lost_its_lease_can_write_nothing(
 ) -> None:
     queue.free_jobs_of([OWNER])
     assert queue.claim("elsewhere:1:test") is not None
-    for write in (
+    writes: list[Callable[[], None]] = [
         lambda: queue.write_progress(claim, {"phase": "search"}),
         lambda: queue.succeed(claim, {"mask": "01"}, "exhausted"),
         lambda: queue.fail(claim, CAUSE),
         lambda: queue.release(claim),
-    ):
+    ]
+    for write in writes:
         with pytest.raises(LeaseLostError):
             write()
     assert queue.record_death(claim, CAUSE) is None

@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 from search.errors import LeaseLostError, LedgerError
 from search.evaluation import Arm, Candidate, Evaluation, Outcome
 from search.genome import Genome
-from search.ledger import DecisionRow, EvaluationRow, Position, canonical_json
+from search.ledger import DecisionRow, EvaluationRow, Position, Row, canonical_json
 from service.queue import Claim, JobQueue
 from service.sql_ledger import SqlLedger
 from service.store import SearchStore
@@ -38,14 +38,19 @@ class TestSqlLedger(LedgerSuite):
 
     @pytest.fixture(autouse=True)
     def _claim_a_job(self, engine: Engine, claim: Claim) -> None:
-        self._open = lambda: SqlLedger(engine, claim.job_id, claim.fencing_token)
+        self._engine, self._claim = engine, claim
 
     def open_ledger(self) -> SqlLedger:
-        return self._open()
+        return SqlLedger(self._engine, self._claim.job_id, self._claim.fencing_token)
 
 
 def test_rows_come_back_exactly_and_in_the_order_written(ledger: SqlLedger) -> None:
-    rows = [decision_row(), evaluation_row("01"), evaluation_row("10", None), decision_row("stop")]
+    rows: list[Row] = [
+        decision_row(),
+        evaluation_row("01"),
+        evaluation_row("10", None),
+        decision_row("stop"),
+    ]
     ledger.append(rows[:1])
     ledger.append(rows[1:])
     assert ledger.rows() == rows
