@@ -48,7 +48,7 @@ def test_every_connection_waits_syncs_and_checks_references(engine: Engine) -> N
 
 def test_the_tables_can_be_written_in_the_words_of_postgresql() -> None:
     statements = [
-        str(CreateTable(table).compile(dialect=postgresql.dialect()))
+        str(CreateTable(table).compile(dialect=postgresql.dialect()))  # type: ignore[no-untyped-call]
         for table in metadata.sorted_tables
     ]
     assert "DOUBLE PRECISION" in statements[1]
