@@ -40,7 +40,7 @@ def convergence_curve(result: SearchResult) -> str:
     )
     axes.set_xlabel("evaluations")
     axes.set_ylabel("validation fitness")
-    axes.legend(frameon=False)
+    figure.legend(loc="outside upper center", ncols=2, frameon=False)
     return _svg(figure)
 
 
