@@ -24,6 +24,7 @@ from search.statistics import Interval, crossed_interval, replicate_interval
 from search.study import StudyOutcome
 from search.verdict import judge
 from service.composition import ARTIFACTS_FOLDER, Workbench
+from service.job_files import GRAFTED, REPORT, WEIGHTS
 from service.report import render_report
 from service.result import (
     BaselineReport,
@@ -39,12 +40,6 @@ from service.result import (
     VerdictReport,
 )
 from service.spec import SearchOptions
-
-WEIGHTS_FILE, GRAFTED_FILE, REPORT_FILE = (
-    "weights.safetensors",
-    "grafted.safetensors",
-    "report.html",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +79,7 @@ def deliver(
     scores = _read_test_once(found, bench, decisions)
     _write_weights(found.final.winner, bench, folder)
     result = _result(found, scores, options, bench, seconds)
-    write_atomically(folder / REPORT_FILE, render_report(result, options.name).encode())
+    write_atomically(folder / REPORT, render_report(result, options.name).encode())
     shutil.rmtree(folder / ARTIFACTS_FOLDER, ignore_errors=True)
     return result
 
@@ -128,11 +123,11 @@ def _write_weights(winner: Contender, bench: Workbench, folder: Path) -> None:
     """Write the winner's weights, grafted only and fine-tuned, so that they load strictly."""
     task, first = bench.task, winner.evaluations[0].candidate
     grafted = graft(task.target(FINAL_REPLICATE), task.source, task.genes, winner.genome)
-    save_state(folder / GRAFTED_FILE, grafted)
+    save_state(folder / GRAFTED, grafted)
     path = bench.artifacts.weights_path(first)
     # A job that was killed after its last step has delivered already, and its artifacts are gone.
     if path.exists():
-        save_state(folder / WEIGHTS_FILE, load_state(path))
+        save_state(folder / WEIGHTS, load_state(path))
 
 
 def _result(

@@ -21,6 +21,7 @@ from rich.console import Console
 
 from search.errors import TransferMaskError
 from service.client import Client
+from service.job_files import REPORT, RESULT, WEIGHTS
 from service.progress_bar import ProgressBar
 from service.result_table import render_result
 from service.settings import Settings
@@ -87,11 +88,11 @@ def _search(client: Client, spec: dict[str, Any], folder: Path, console: Console
         found = client.wait(search_id, bar.show_search)
     if found["status"] != "succeeded":
         raise TransferMaskError(f"{search_id} {found['status']}: {found['error']}")
-    report, weights = folder / "report.html", folder / "weights.safetensors"
+    report, weights = folder / REPORT, folder / WEIGHTS
     client.save_report(search_id, report)
     client.save_weights(search_id, weights)
     result = client.result(search_id)
-    path = folder / "result.json"
+    path = folder / RESULT
     path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     console.print(render_result(result, {"Report": report, "Weights": weights, "Result": path}))
 

@@ -35,6 +35,7 @@ from service.output_folder import LEDGER, open_output_folder, write_result
 from service.pipeline import run_phases, run_search
 from service.result import Progress, SearchResult
 from service.spec import SearchOptions, SearchSpec
+from service.spec_problems import problem_of_spec
 
 PARTS = ("train", "validation", "test")
 ModelT = TypeVar("ModelT", bound=BaseModel)
@@ -117,7 +118,7 @@ def apply_mask(
         GenomeLengthError: The mask has another length than there are genes; both are named.
         InvalidInputError: The mask or an option is wrong.
     """
-    genes = _genes(source, target, _validated(GenomeOptions, genome or {}))
+    genes = _genes(source, target, _validated(SearchOptions, {"genome": genome or {}}).genome)
     chosen = Genome.from_bitstring(mask, genes.n_genes)
     return graft(target.state_dict(), source.state_dict(), genes, chosen)
 
@@ -219,6 +220,5 @@ def _validated(model: type[ModelT], document: Any) -> ModelT:
     try:
         return model.model_validate(document)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(item) for item in first["loc"]) or "spec"
-        raise InvalidInputError(field, repr(first["input"]), first["msg"]) from error
+        first = problem_of_spec(error).errors[0]
+        raise InvalidInputError(first.field, first.given, first.expected) from error

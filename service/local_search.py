@@ -1,4 +1,4 @@
-"""A search in this process, its ledger and results in a folder: what ``transfermask search`` does."""
+"""What ``transfermask search`` does: a search in this process, its progress and its result on the console."""
 
 from __future__ import annotations
 
@@ -6,11 +6,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from models.inputs import InputFolder
-from search.ledger import JsonLinesLedger
-from service.composition import check_spec
-from service.output_folder import LEDGER, open_output_folder, write_result
-from service.pipeline import run_search
+from service.job_files import REPORT, RESULT, WEIGHTS
+from service.library import search
 from service.progress_bar import ProgressBar
 from service.result_table import render_result
 from service.spec import SearchSpec
@@ -22,21 +19,13 @@ def run_in_folder(spec: SearchSpec, output: Path, inputs_dir: Path, console: Con
     Raises:
         InvalidInputError: The spec, its data, or the folder do not allow it.
     """
-    inputs = InputFolder(inputs_dir)
-    check_spec(spec, inputs)
-    with open_output_folder(output, spec.model_dump(mode="json")) as folder:
-        with ProgressBar(console) as bar:
-            found = run_search(
-                spec,
-                ledger=JsonLinesLedger(folder / LEDGER),
-                folder=folder,
-                inputs=inputs,
-                listener=lambda progress: bar.show(progress.model_dump()),
-            )
-        result = found.model_dump(mode="json")
-        files = {
-            "Result": write_result(folder, result),
-            "Report": folder / "report.html",
-            "Weights": folder / "weights.safetensors",
-        }
-        console.print(render_result(result, files))
+    with ProgressBar(console) as bar:
+        result = search(
+            spec,
+            folder=output,
+            inputs=inputs_dir,
+            listener=lambda progress: bar.show(progress.model_dump()),
+        )
+    files = {"Result": RESULT, "Report": REPORT, "Weights": WEIGHTS}
+    places = {what: output / name for what, name in files.items()}
+    console.print(render_result(result.model_dump(mode="json"), places))

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from search.errors import InvalidInputError
+from service.job_files import RESULT
 
-SPEC, LEDGER, RESULT, LOCK = "spec.json", "ledger.jsonl", "result.json", ".lock"
+SPEC, LEDGER, LOCK = "spec.json", "ledger.jsonl", ".lock"
 
 
 @contextmanager

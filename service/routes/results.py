@@ -11,6 +11,7 @@ from fastapi.responses import FileResponse
 from service.context import Context, ServiceContext
 from service.error_handlers import problem_responses
 from service.errors import ResultNotReadyError
+from service.job_files import GRAFTED, REPORT, WEIGHTS
 from service.result import SearchResult
 from service.routes.searches import SearchId
 from service.states import JobState
@@ -24,7 +25,6 @@ WEIGHTS_ANSWERS = PROBLEMS | {
     }
 }
 REPORT_ANSWERS = PROBLEMS | {200: {"content": {"text/html": {"schema": {"type": "string"}}}}}
-WEIGHTS, GRAFTED, REPORT = "weights.safetensors", "grafted.safetensors", "report.html"
 
 
 @router.get("", response_model=SearchResult, responses=PROBLEMS)
