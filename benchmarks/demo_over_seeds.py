@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 SPEC = Path(__file__).parent.parent / "examples" / "digits.json"
+# Holds all entrants of the race's long heat.
+CHUNK = 18
 OPTIMIZERS = ("genetic", "annealing")
 BASELINES = ("keep_all", "transfer_all", "best_prefix")
 
@@ -33,7 +35,7 @@ def run_one(task: tuple[str, int]) -> dict[str, Any]:
     document = json.loads(SPEC.read_text(encoding="utf-8"))
     if document["optimizer"]["kind"] != optimizer:
         document["optimizer"] = {"kind": optimizer}
-    document |= {"seed": seed, "plan": vmap_plan(16, threads=1).model_dump()}
+    document |= {"seed": seed, "plan": vmap_plan(CHUNK, threads=1).model_dump()}
     with tempfile.TemporaryDirectory() as folder:
         result = run_search(
             SearchSpec.model_validate(document),
@@ -81,7 +83,7 @@ def main() -> None:
     # Read when torch is loaded, in the workers.
     os.environ["OMP_NUM_THREADS"] = "1"
     tasks = [(name, seed) for seed in range(1, arguments.seeds + 1) for name in OPTIMIZERS]
-    runs = []
+    runs: list[dict[str, Any]] = []
     # One task per process: simanneal and torch start afresh each time.
     with multiprocessing.get_context("spawn").Pool(arguments.workers, maxtasksperchild=1) as pool:
         for run in pool.imap_unordered(run_one, tasks, chunksize=1):

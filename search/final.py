@@ -26,7 +26,7 @@ TestScores = Callable[[Candidate], NDArray[np.float64]]
 
 
 class FinalOptions(BaseModel):
-    """Options of the final."""
+    """Options of the final: what full length means, and how well it is measured."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -50,6 +50,12 @@ class FinalOptions(BaseModel):
         if min(factors) <= 0 or len(set(factors)) < len(factors):
             raise ValueError(f"learning_rate_factors {factors} must be above 0 and all different")
         return factors
+
+    def arms(self, arm: Arm) -> list[Arm]:
+        """The recipes that every mask may choose from: the search's, at each learning rate."""
+        if arm.learning_rate is None:
+            raise ValueError("full length needs a recipe with a learning rate to multiply")
+        return [Arm(arm.learning_rate * factor) for factor in self.learning_rate_factors]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +122,7 @@ def run_final(
     Raises:
         InvalidInputError: Every entrant diverged at every learning rate.
     """
-    if arm.learning_rate is None:
-        raise ValueError("the final needs a recipe with a learning rate to multiply")
-    arms = [Arm(arm.learning_rate * factor) for factor in options.learning_rate_factors]
+    arms = options.arms(arm)
     candidates = [
         Candidate(genome, options.steps, FINAL_REPLICATE + replicate, own_arm)
         for replicate in range(options.replicates)
@@ -126,18 +130,24 @@ def run_final(
         for genome in dict.fromkeys(entrants)
     ]
     evaluations = recorded.measure(FINAL_PHASE, candidates, evaluator)
+    contenders = at_own_best_arm(evaluations, arms)
+    if not contenders:
+        raise InvalidInputError(
+            "finetune.learning_rate",
+            [own_arm.learning_rate for own_arm in arms],
+            "a rate at which at least one mask trains to the end without diverging; try smaller ones",
+        )
+    return FinalOutcome(tuple(contenders))
+
+
+def at_own_best_arm(evaluations: Sequence[Evaluation], arms: Sequence[Arm]) -> list[Contender]:
+    """Rank masks, each at the arm that is best for it; masks that failed at every arm are left out."""
     best: dict[Genome, Contender] = {}
-    for own_arm in arms:
-        at_arm = [e for e in evaluations if e.candidate.arm == own_arm]
+    for arm in arms:
+        at_arm = [evaluation for evaluation in evaluations if evaluation.candidate.arm == arm]
         for standing in rank(at_arm):
             champion = best.get(standing.genome)
             if champion is None or standing.order < champion.standing.order:
                 own = tuple(e for e in at_arm if e.candidate.genome == standing.genome)
-                best[standing.genome] = Contender(standing, own_arm, own)
-    if not best:
-        raise InvalidInputError(
-            "finetune.learning_rate",
-            [arm.learning_rate for arm in arms],
-            "a rate at which at least one mask trains to the end without diverging; try smaller ones",
-        )
-    return FinalOutcome(tuple(sorted(best.values(), key=lambda c: c.standing.order)))
+                best[standing.genome] = Contender(standing, arm, own)
+    return sorted(best.values(), key=lambda contender: contender.standing.order)

@@ -1,8 +1,12 @@
 """The race: the leaders of the search and the baselines again, on draws that did not help to select them.
 
-The best score of a noisy search is mostly luck.  Every entrant is measured at the same fresh replicates, so that
-their differences are paired, and only these count.  Baselines: keep-all, transfer-all, and as many of the best
-prefixes as there are leaders, so that the best prefix is selected with the same care as the best mask.
+The best score of a noisy search is mostly luck, and what learns fastest is not what ends best.  So there are two heats,
+both paired: every entrant is measured at the same fresh replicates, and only these count.  The short heat at the search
+fidelity measures the noise; the long heat at full length, every entrant at its own best learning rate, decides who goes
+to the final.
+
+Baselines: keep-all, transfer-all, and as many of the best prefixes as there are leaders, so that the best prefix is
+selected with the same care as the best mask.
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from search.evaluation import RACE_REPLICATE, Arm, Candidate, Evaluation
+from search.final import FinalOptions, at_own_best_arm
 from search.genome import Genome, keep_all, prefixes, transfer_all
 from search.optimizer import SearchProblem
 from search.ranking import Standing, rank
@@ -29,7 +34,13 @@ class RaceOptions(BaseModel):
 
     leaders: int = Field(8, ge=1, le=1000, description="best masks of the search that race")
     replicates: int = Field(
-        3, ge=1, le=100, description="fresh draws at which every entrant is measured"
+        3, ge=1, le=100, description="fresh draws of the short heat, at the search fidelity"
+    )
+    full_length_replicates: int = Field(
+        1,
+        ge=0,
+        le=100,
+        description="fresh draws of the long heat, at full length; 0: the short heat decides",
     )
 
 
@@ -50,7 +61,7 @@ class RaceOutcome:
     """Who came where.
 
     Attributes:
-        standings: Entrants by mean fitness over the race's replicates, best first; failed ones are left out.
+        standings: Entrants by mean fitness in the heat that decides, best first; failed ones are left out.
         best_prefix: The best prefix; None for a single gene, which has none, or if all failed.
         noise: Spread of evaluations at search fidelity.
     """
@@ -69,12 +80,22 @@ class RaceOutcome:
         return [genome for genome in genomes if genome not in baselines][:count]
 
 
+@dataclass(frozen=True, slots=True)
+class _Entrants:
+    """Masks that race; baselines among them."""
+
+    genomes: tuple[Genome, ...]
+    prefixes: tuple[Genome, ...]
+
+
 def run_race(
     recorded: RecordedEvaluator,
     problem: SearchProblem,
     arm: Arm,
     found: Sequence[Evaluation],
+    *,
     options: RaceOptions,
+    final: FinalOptions,
 ) -> RaceOutcome:
     """Measure leaders and baselines at fresh replicates.
 
@@ -84,28 +105,64 @@ def run_race(
         arm: The search's recipe.
         found: What the search phase measured.
         options: Leaders and replicates.
+        final: Says what full length is, and which learning rates there are.
     """
+    entrants = _enter(recorded, problem, arm, found, options.leaders)
+    short_heat = recorded.measure(
+        RACE_PHASE,
+        [
+            Candidate(genome, problem.search_fidelity, RACE_REPLICATE + replicate, arm)
+            for replicate in range(options.replicates)
+            for genome in entrants.genomes
+        ],
+    )
+    standings = rank(short_heat)
+    # A final that is no longer than a search evaluation has nothing to add.
+    if options.full_length_replicates and final.steps > problem.search_fidelity:
+        standings = _long_heat(recorded, arm, entrants, options, final)
+    best_prefix = next((s.genome for s in standings if s.genome in entrants.prefixes), None)
+    return RaceOutcome(tuple(standings), best_prefix, _noise(short_heat, options.replicates))
+
+
+def _enter(
+    recorded: RecordedEvaluator,
+    problem: SearchProblem,
+    arm: Arm,
+    found: Sequence[Evaluation],
+    n_leaders: int,
+) -> _Entrants:
+    """Choose who races; prefixes that the search has not met are measured as it would have."""
     n_genes = problem.n_genes
     measured = recorded.measure(
         RACE_PHASE,
         [Candidate(genome, problem.search_fidelity, arm=arm) for genome in prefixes(n_genes)],
     )
-    leading_prefixes = [standing.genome for standing in rank(measured)][: options.leaders]
-    leaders = [standing.genome for standing in rank(found)][: options.leaders]
-    entrants = dict.fromkeys(
-        [*leaders, keep_all(n_genes), transfer_all(n_genes), *leading_prefixes]
-    )
+    leading_prefixes = [standing.genome for standing in rank(measured)][:n_leaders]
+    leaders = [standing.genome for standing in rank(found)][:n_leaders]
+    pure = [keep_all(n_genes), transfer_all(n_genes)]
+    genomes = dict.fromkeys([*leaders, *pure, *leading_prefixes])
+    return _Entrants(tuple(genomes), tuple(leading_prefixes))
+
+
+def _long_heat(
+    recorded: RecordedEvaluator,
+    arm: Arm,
+    entrants: _Entrants,
+    options: RaceOptions,
+    final: FinalOptions,
+) -> list[Standing]:
+    """Rank the entrants at full length, each at its own best learning rate."""
+    arms = final.arms(arm)
     evaluations = recorded.measure(
         RACE_PHASE,
         [
-            Candidate(genome, problem.search_fidelity, RACE_REPLICATE + replicate, arm)
-            for replicate in range(options.replicates)
-            for genome in entrants
+            Candidate(genome, final.steps, RACE_REPLICATE + replicate, own_arm)
+            for replicate in range(options.full_length_replicates)
+            for own_arm in arms
+            for genome in entrants.genomes
         ],
     )
-    standings = rank(evaluations)
-    best_prefix = next((s.genome for s in standings if s.genome in leading_prefixes), None)
-    return RaceOutcome(tuple(standings), best_prefix, _noise(evaluations, options.replicates))
+    return [contender.standing for contender in at_own_best_arm(evaluations, arms)]
 
 
 def _noise(evaluations: Sequence[Evaluation], n_replicates: int) -> Noise:

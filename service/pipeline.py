@@ -81,7 +81,14 @@ def run_phases(
     tracker.enter(SEARCH_PHASE)
     study = _search(options, bench, recorded, arm, tracker)
     tracker.enter(RACE_PHASE)
-    race = run_race(recorded, bench.problem, arm, study.evaluations, options.race)
+    race = run_race(
+        recorded,
+        bench.problem,
+        arm,
+        study.evaluations,
+        options=options.race,
+        final=options.final,
+    )
     tracker.enter(FINAL_PHASE)
     final = _final(options, bench, recorded, arm, race)
     found = Found(study, race, final)

@@ -19,14 +19,14 @@ def planned_steps(options: SearchOptions) -> dict[str, int]:
     Prefixes beyond the race's leaders are left out: they are measured once each, which is little.
     """
     entrants = 2 * options.race.leaders + 2
+    full_length = len(options.final.learning_rate_factors) * options.final.steps
+    short_heat = options.race.replicates * options.finetune.steps
+    long_heat = options.race.full_length_replicates * full_length
     finalists = options.final.finalists + 3
     return {
         SEARCH_PHASE: options.budget.evaluations * options.finetune.steps,
-        RACE_PHASE: entrants * options.race.replicates * options.finetune.steps,
-        FINAL_PHASE: finalists
-        * options.final.replicates
-        * len(options.final.learning_rate_factors)
-        * options.final.steps,
+        RACE_PHASE: entrants * (short_heat + long_heat),
+        FINAL_PHASE: finalists * options.final.replicates * full_length,
     }
 
 

@@ -22,6 +22,8 @@ from search.statistics import Interval
 from search.verdict import judge
 
 PROBLEM = SearchProblem(4, 40, 100)
+# No longer than a search evaluation: the short heat decides.
+FINAL = FinalOptions(steps=40)
 ARM = Arm(0.001)
 LUCKY, GOOD = Genome.from_bitstring("1010"), Genome.from_bitstring("0101")
 
@@ -56,7 +58,9 @@ def lucky_at_first(candidate: Candidate) -> float:
 def test_the_race_judges_on_fresh_draws_so_a_lucky_mask_loses() -> None:
     recorded = bench(lucky_at_first)
     found = recorded.measure("search", [Candidate(g, 40, arm=ARM) for g in (LUCKY, GOOD)])
-    outcome = run_race(recorded, PROBLEM, ARM, found, RaceOptions(leaders=2, replicates=3))
+    outcome = run_race(
+        recorded, PROBLEM, ARM, found, options=RaceOptions(leaders=2, replicates=3), final=FINAL
+    )
     assert outcome.standings[0].genome == GOOD
     assert outcome.finalists(1) == [GOOD]
     entrants = {standing.genome for standing in outcome.standings}
@@ -72,11 +76,30 @@ def test_the_race_measures_every_entrant_at_the_same_fresh_replicates() -> None:
         return 0.5
 
     recorded = bench(remember)
-    run_race(recorded, PROBLEM, ARM, [], RaceOptions(leaders=1, replicates=2))
+    run_race(recorded, PROBLEM, ARM, [], options=RaceOptions(leaders=1, replicates=2), final=FINAL)
     raced = [c for c in seen if c.replicate >= RACE_REPLICATE]
     assert {c.replicate for c in raced} == {RACE_REPLICATE, RACE_REPLICATE + 1}
     per_replicate = [{c.genome for c in raced if c.replicate == RACE_REPLICATE + r} for r in (0, 1)]
     assert per_replicate[0] == per_replicate[1]
+
+
+def test_the_long_heat_decides_since_what_learns_fastest_need_not_end_best() -> None:
+    """LUCKY leads at 40 steps at every draw, GOOD at 600, and only at the learning rate that suits it."""
+
+    def slow_starter(candidate: Candidate) -> float:
+        if candidate.fidelity == 40:
+            return 0.9 if candidate.genome == LUCKY else 0.5
+        suits = candidate.arm.learning_rate == pytest.approx(0.003)
+        return 0.8 if candidate.genome == GOOD and suits else 0.6
+
+    recorded = bench(slow_starter)
+    found = recorded.measure("search", [Candidate(g, 40, arm=ARM) for g in (LUCKY, GOOD)])
+    for replicates, winner in ((0, LUCKY), (1, GOOD)):
+        options = RaceOptions(leaders=2, full_length_replicates=replicates)
+        outcome = run_race(
+            bench(slow_starter), PROBLEM, ARM, found, options=options, final=FinalOptions(steps=600)
+        )
+        assert outcome.finalists(1) == [winner]
 
 
 def test_noise_is_split_into_what_pairing_removes_and_what_it_leaves() -> None:
@@ -85,7 +108,9 @@ def test_noise_is_split_into_what_pairing_removes_and_what_it_leaves() -> None:
     def shifted(candidate: Candidate) -> float:
         return candidate.genome.agreement(GOOD) + shift.get(candidate.replicate, 0.0)
 
-    noise = run_race(bench(shifted), PROBLEM, ARM, [], RaceOptions(leaders=4, replicates=3)).noise
+    noise = run_race(
+        bench(shifted), PROBLEM, ARM, [], options=RaceOptions(leaders=4, replicates=3), final=FINAL
+    ).noise
     assert noise.total == pytest.approx(0.1)
     assert noise.paired == pytest.approx(0.0, abs=1e-12)
 
