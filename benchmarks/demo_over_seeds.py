@@ -80,6 +80,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()
+    from benchmarks.record import conditions_of, write_record
+
+    conditions = conditions_of("demo_over_seeds")
     # Read when torch is loaded, in the workers.
     os.environ["OMP_NUM_THREADS"] = "1"
     tasks = [(name, seed) for seed in range(1, arguments.seeds + 1) for name in OPTIMIZERS]
@@ -91,9 +94,7 @@ def main() -> None:
             gains = {name: round(run["baselines"][name]["gain"]["mean"], 3) for name in BASELINES}
             print(run["optimizer"], run["seed"], run["mask"], gains, flush=True)
     runs.sort(key=lambda run: (run["optimizer"], run["seed"]))
-    from benchmarks.record import write_record
-
-    write_record("demo_over_seeds", {"runs": runs}, summarise(runs))
+    write_record(conditions, {"runs": runs}, summarise(runs))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.record import write_record
+from benchmarks.record import conditions_of, write_record
 from service.client import Client
 from tests.service.server_process import ServerProcess
 from tests.service.waiting import wait_until
@@ -28,6 +28,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--posts", type=int, default=60)
     arguments = parser.parse_args()
+    conditions = conditions_of("http_latency")
     spec = json.loads(SPEC.read_text(encoding="utf-8"))
     posts, reads, cancels, freed = [], [], [], []
     with tempfile.TemporaryDirectory() as name, ServerProcess(Path(name)) as server:
@@ -67,7 +68,7 @@ def main() -> None:
         f"Memory of the cancelled processes, freed: {', '.join(f'{size:.0f}' for size in freed)} MiB.",
     ]
     figures = {"post_ms": posts, "get_ms": reads, "cancel_seconds": cancels, "freed_mib": freed}
-    write_record("http_latency", figures, "\n".join(lines))
+    write_record(conditions, figures, "\n".join(lines))
 
 
 def _is_under_way(client: Client, search_id: str) -> bool:

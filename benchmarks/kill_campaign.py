@@ -19,7 +19,7 @@ from typing import Any
 
 import psutil
 
-from benchmarks.record import write_record
+from benchmarks.record import conditions_of, write_record
 from search.ledger import EvaluationRow, Row, canonical_json
 from service.database import connect
 from service.sql_ledger import SqlLedger
@@ -96,6 +96,7 @@ def main() -> None:
     parser.add_argument("--points", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
+    conditions = conditions_of("kill_campaign")
     rng = random.Random(arguments.seed)
     runs = []
     with tempfile.TemporaryDirectory() as name:
@@ -135,7 +136,7 @@ def main() -> None:
         points = ", ".join(str(run["rows_at_kill"]) for run in own)
         counts = [f"{sum(run[check] for run in own)} of {len(own)}" for check in checks]
         lines.append(f"| {target} | {points} | {' | '.join(counts)} |")
-    write_record("kill_campaign", {"runs": runs}, "\n".join(lines))
+    write_record(conditions, {"runs": runs}, "\n".join(lines))
     if not all(run[check] for run in runs for check in checks):
         raise SystemExit("a kill changed the search")
 

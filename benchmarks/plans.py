@@ -23,7 +23,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from benchmarks.record import write_record
+from benchmarks.record import conditions_of, write_record
 from models.dataset import Examples
 from models.devices import available_cores
 from models.evaluator import GraftEvaluator, Task
@@ -106,6 +106,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
+    conditions = conditions_of("plans")
     cores = available_cores()
     task = demo_task()
     rng = np.random.default_rng(0)
@@ -151,7 +152,9 @@ def main() -> None:
         f"chunks of {FUSED_CHUNK}, {cores} threads; pool: {cores} processes with one thread each, started beforehand. "
         f"{100 * agree:.0f}% of the candidates score alike (within one validation sample) fused and in the plain loop.",
     ]
-    write_record("plans", {"ms_per_candidate_step": per_step, "agreement": agree}, "\n".join(lines))
+    write_record(
+        conditions, {"ms_per_candidate_step": per_step, "agreement": agree}, "\n".join(lines)
+    )
 
 
 def _spread(values: list[float]) -> str:

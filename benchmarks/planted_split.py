@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.record import write_record
+from benchmarks.record import conditions_of, write_record
 from models.checkpoints import State
 from models.evaluator import GraftEvaluator, Task
 from models.genes import GenomeOptions, build_gene_map
@@ -127,6 +127,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=10)
     arguments = parser.parse_args()
+    conditions = conditions_of("planted_split")
     rows = []
     for seed in range(1, arguments.seeds + 1):
         task, planted = plant(seed)
@@ -161,7 +162,7 @@ def main() -> None:
         found = sum(row[optimizer]["found"] for row in rows)
         delivered = sum(row[optimizer]["delivered"] for row in rows)
         lines.append(f"| {optimizer} | {found} of {n_seeds} | {delivered} of {n_seeds} |")
-    write_record("planted_split", {"rows": rows}, "\n".join(lines))
+    write_record(conditions, {"rows": rows}, "\n".join(lines))
 
 
 if __name__ == "__main__":

@@ -20,16 +20,16 @@ from search.statistics import Interval, replicate_interval
 RESULTS = Path(__file__).parent / "results"
 
 
-def write_record(name: str, figures: Mapping[str, Any], table: str) -> None:
+def write_record(conditions: Mapping[str, str], figures: Mapping[str, Any], table: str) -> None:
     """Write ``results/NAME.json`` and ``results/NAME.md``, and print the table.
 
     Args:
-        name: Of the benchmark.
+        conditions: What ``conditions_of(NAME)`` gave before the first measurement.
         figures: Everything measured, as JSON.
         table: The figures for people, Markdown.
     """
-    conditions = _conditions(name)
     RESULTS.mkdir(exist_ok=True)
+    name = conditions["command"].split()[2].removeprefix("benchmarks.")
     document = {"conditions": conditions, "figures": figures}
     (RESULTS / f"{name}.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     lines = [f"# {name}", "", table, ""]
@@ -51,7 +51,8 @@ def show(interval: Interval, digits: int = 3, scale: float = 1.0) -> str:
     return f"{mean} [{scale * interval.low:.{digits}f}, {scale * interval.high:.{digits}f}]"
 
 
-def _conditions(name: str) -> dict[str, str]:
+def conditions_of(name: str) -> dict[str, str]:
+    """Take down command, commit, hardware and software; called first, since the files may change while it runs."""
     commit = _git("rev-parse", "--short", "HEAD")
     changes = _git("status", "--porcelain", "--untracked-files=no")
     return {
