@@ -2,7 +2,8 @@
 
 Train a network M of 12 layers.  Source = M with a random half of its layers re-initialised, target = M with the other
 half re-initialised: exactly one mask restores M.  All 4,096 masks are enumerated first, to see that this mask is the
-unique optimum and by how much; then every optimizer searches with 400 evaluations.
+unique optimum and by how much; then every optimizer searches with 400 evaluations.  M is trained on all digits,
+those of the validation and test part included: scores say how well M is restored, not how well it generalises.
 
     python -m benchmarks.planted_split --seeds 10
 """

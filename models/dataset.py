@@ -46,10 +46,15 @@ class Examples:
 
 @dataclass(frozen=True, slots=True)
 class LabelledData:
-    """What a source gives: samples still to be split, and the parts it brings itself."""
+    """What a source gives: samples still to be split, and the parts it brings itself.
+
+    ``samples`` names each sample to be split, the same however the source is shifted or relabelled, so that a
+    network is never pretrained on what it will be judged on.
+    """
 
     examples: Examples
     class_names: tuple[str, ...]
+    samples: tuple[str, ...]
     validation: Examples | None = None
     test: Examples | None = None
 

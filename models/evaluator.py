@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from models.graft import complete_state, graft_population
 from models.memory import is_out_of_memory
 from models.metrics import MetricName, fitness, sample_hits, sample_losses
 from models.minibatches import draw_minibatches
+from models.placement import placed_network, placed_state
 from models.plan import Plan
 from models.population import build_layout
 from models.randomness import seeded_torch
@@ -75,9 +75,11 @@ class GraftEvaluator:
         """
         torch.set_num_threads(plan.threads)
         self._task, self._plan, self._device, self._artifacts = task, plan, device, artifacts
-        self._layout = build_layout(plan.layout, self._placed_network())
+        self._layout = build_layout(
+            plan.layout, placed_network(task.network, device, plan.torch_dtype)
+        )
         self._data = task.data.to(device, plan.torch_dtype)
-        self._source = self._placed(task.source)
+        self._source = placed_state(task.source, device, plan.torch_dtype)
 
     def evaluate(self, candidates: Sequence[Candidate]) -> list[Evaluation]:
         """Measure one chunk.
@@ -110,7 +112,6 @@ class GraftEvaluator:
         is_sound = torch.isfinite(losses).all(dim=1)
         if self._artifacts is not None:
             test_hits, test_losses = self._scores(state, self._data.test)
-            is_sound &= torch.isfinite(test_losses).all(dim=1)
             for row, candidate in enumerate(candidates):
                 scores = TestScores(test_hits[row].cpu().numpy(), test_losses[row].cpu().numpy())
                 own = {name: tensor[row] for name, tensor in state.items()}
@@ -139,13 +140,17 @@ class GraftEvaluator:
         padding = self._plan.padded_size(len(candidates)) - len(candidates)
         masks = [candidate.genome.keeps for candidate in (*candidates, *[first] * padding)]
         keeps = torch.tensor(masks, dtype=torch.bool, device=self._device)
-        target = self._placed(self._task.target(first.replicate))
+        target = placed_state(
+            self._task.target(first.replicate), self._device, self._plan.torch_dtype
+        )
         return graft_population(target, self._source, self._task.genes, keeps)
 
     def _fine_tune(self, state: State, recipe: Candidate) -> None:
         task = self._task
         config = task.strategy.config
-        learning_rate = recipe.arm.learning_rate or config.learning_rates[0]
+        learning_rate = recipe.arm.learning_rate
+        if learning_rate is None:
+            learning_rate = config.learning_rates[0]
         minibatches = draw_minibatches(
             len(self._data.train), recipe.fidelity, config.batch_size, task.seed, recipe.replicate
         ).to(self._device)
@@ -156,14 +161,3 @@ class GraftEvaluator:
         """Hits and losses ``(P, N)`` on one part."""
         logits = self._layout.logits(state, part)
         return sample_hits(logits, part.labels), sample_losses(logits, part.labels)
-
-    def _placed_network(self) -> nn.Module:
-        return copy.deepcopy(self._task.network).to(self._device, self._plan.torch_dtype)
-
-    def _placed(self, state: State) -> State:
-        return {
-            name: tensor.to(
-                self._device, self._plan.torch_dtype if tensor.is_floating_point() else tensor.dtype
-            )
-            for name, tensor in state.items()
-        }

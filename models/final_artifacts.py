@@ -18,6 +18,9 @@ from models.checkpoints import State, save_state, write_atomically
 from models.metrics import MetricName
 from search.evaluation import FINAL_REPLICATE, Candidate
 
+# Counts for a test sample whose loss is not finite, in nats: validation data alone decide what has diverged.
+WORST_LOSS = 1000.0
+
 
 @dataclass(frozen=True, slots=True)
 class TestScores:
@@ -30,7 +33,9 @@ class TestScores:
 
     def by_metric(self, metric: MetricName) -> NDArray[np.float64]:
         """Scores whose mean is the metric, higher is better."""
-        return self.hits.astype(np.float64) if metric == "accuracy" else -self.losses
+        if metric == "accuracy":
+            return self.hits.astype(np.float64)
+        return -np.nan_to_num(self.losses, nan=WORST_LOSS, posinf=WORST_LOSS)
 
 
 class FinalArtifacts:

@@ -22,7 +22,7 @@ class GenomeOptions(BaseModel):
     Patterns are globs over tensor names, ``"conv1.*"`` say.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     granularity: Granularity = Field("layer", description="what is kept or transferred as one")
     keep: tuple[str, ...] = Field((), description="tensors that are always kept")

@@ -15,7 +15,7 @@ MetricName = Literal["accuracy", "log_loss"]
 class FitnessOptions(BaseModel):
     """How a candidate is scored."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     metric: MetricName = Field(
         "accuracy",

@@ -23,7 +23,7 @@ DTYPES = {"float32": torch.float32, "float64": torch.float64}
 class Plan(BaseModel):
     """How evaluations are computed."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     layout: LayoutName = Field(description="vmap: a chunk trains as one network; loop: one by one")
     chunks: tuple[int, ...] = Field(

@@ -27,12 +27,16 @@ class PartSizes:
 
 @dataclass(frozen=True, slots=True)
 class TaskData:
-    """The three parts of a task, normalised, on one device.  The search never sees ``test``."""
+    """The three parts of a task, normalised, on one device.  The search never sees ``test``.
+
+    ``held_out`` names the samples of the validation and test part.
+    """
 
     train: Examples
     validation: Examples
     test: Examples
     class_names: tuple[str, ...]
+    held_out: frozenset[str] = frozenset()
 
     def to(self, device: torch.device, dtype: torch.dtype) -> TaskData:
         """Move the parts; floating-point inputs are converted."""
@@ -45,7 +49,11 @@ class TaskData:
             return Examples(inputs, part.labels.to(device))
 
         return TaskData(
-            moved(self.train), moved(self.validation), moved(self.test), self.class_names
+            moved(self.train),
+            moved(self.validation),
+            moved(self.test),
+            self.class_names,
+            self.held_out,
         )
 
 
@@ -74,6 +82,7 @@ def load_task(
         dataset.normalised(raw_train, raw_validation),
         dataset.normalised(raw_train, raw_test),
         data.class_names,
+        frozenset(data.samples[index] for index in (*validation, *test)),
     )
 
 

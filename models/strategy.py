@@ -11,7 +11,7 @@ from torch import Tensor
 from models.training_optimizers import AdamConfig, TrainingOptimizer
 from search.registry import PluginConfig, Registry
 
-LearningRate = Annotated[float, Field(gt=0)]
+LearningRate = Annotated[float, Field(ge=1e-12, le=1e12)]
 
 
 class StrategyConfig(PluginConfig):

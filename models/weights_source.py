@@ -26,6 +26,7 @@ class WeightsContext:
         inputs: Where files named in the spec lie.
         seed: The job's.
         field: ``source`` or ``target``: where the weights stood in the spec.
+        held_out: Samples on which the search will judge: nothing may be trained on them.
         cache: Folder for what is expensive to make, or None; survives a restart of the job.
     """
 
@@ -34,6 +35,7 @@ class WeightsContext:
     inputs: InputFolder
     seed: int
     field: str
+    held_out: frozenset[str] = frozenset()
     cache: Path | None = None
 
     def meta_network(self, shape: DataShape | None = None) -> nn.Module:

@@ -83,7 +83,7 @@ class FlipAnnealer(Annealer):  # type: ignore[misc]  # simanneal has no annotati
 class _AskingAnnealer(FlipAnnealer):
     """An annealer whose energies come from the other end of two queues."""
 
-    wanted: SimpleQueue[Genome | None]
+    wanted: SimpleQueue[Genome | BaseException | None]
     answers: SimpleQueue[float | None]
 
     def energy(self) -> float:
@@ -139,21 +139,30 @@ class ChainRunner:
             self._is_started = True
             with self._stream:
                 self._thread.start()
-                self._wanted = self._annealer.wanted.get()
+                self._wanted = self._next_wanted()
         while self._wanted is not None and self._wanted in energies:
             energy = energies[self._wanted]
             if not math.isfinite(energy):
                 raise ValueError(f"energy {energy} of {self._wanted}: simanneal needs finite ones")
             with self._stream:
                 self._annealer.answers.put(energy)
-                self._wanted = self._annealer.wanted.get()
+                self._wanted = self._next_wanted()
         return self._wanted
+
+    def _next_wanted(self) -> Genome | None:
+        wanted = self._annealer.wanted.get()
+        if isinstance(wanted, BaseException):
+            raise wanted
+        return wanted
 
 
 def _run(annealer: _AskingAnnealer) -> None:
     """Body of a chain's thread; holds no reference to the runner, so that the runner can be dropped."""
+    ending: BaseException | None = None
     try:
         annealer.anneal()
     except _ChainStopped:
         return
-    annealer.wanted.put(None)
+    except BaseException as error:  # noqa: BLE001 - raised again where somebody waits for this thread
+        ending = error
+    annealer.wanted.put(ending)

@@ -12,7 +12,7 @@ class Budget(BaseModel):
     ``seconds`` covers everything: the search phase ends while there is time left for race and final.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     evaluations: int = Field(200, ge=1, le=1_000_000, description="evaluations of the search phase")
     seconds: float | None = Field(

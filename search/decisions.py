@@ -25,6 +25,10 @@ class DecisionLog:
         """Give a decision if it was made."""
         return self._decisions.get((position, name))
 
+    def has_any(self, name: str) -> bool:
+        """Whether a decision of that name was made anywhere."""
+        return any(known == name for _, known in self._decisions)
+
     def record(self, position: Position, name: str, value: Decision, timings: Decision) -> None:
         """Write a decision down; the place and the name must be new."""
         self._ledger.append([DecisionRow(position, name, value, timings)])

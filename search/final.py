@@ -28,7 +28,7 @@ TestScores = Callable[[Candidate], NDArray[np.float64]]
 class FinalOptions(BaseModel):
     """Options of the final: what full length means, and how well it is measured."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     steps: int = Field(600, ge=0, le=10_000_000, description="fine-tuning steps at full length")
     finalists: int = Field(
@@ -47,8 +47,10 @@ class FinalOptions(BaseModel):
     @field_validator("learning_rate_factors")
     @classmethod
     def _are_different_and_positive(cls, factors: tuple[float, ...]) -> tuple[float, ...]:
-        if min(factors) <= 0 or len(set(factors)) < len(factors):
-            raise ValueError(f"learning_rate_factors {factors} must be above 0 and all different")
+        if not 1e-9 <= min(factors) <= max(factors) <= 1e9 or len(set(factors)) < len(factors):
+            raise ValueError(
+                f"learning_rate_factors {list(factors)} must be from 1e-9 to 1e9 and all different"
+            )
         return factors
 
     def arms(self, arm: Arm) -> list[Arm]:

@@ -71,10 +71,14 @@ def transfer_all(n_genes: int) -> Genome:
     return Genome((False,) * n_genes)
 
 
-def prefixes(n_genes: int) -> list[Genome]:
+def prefixes(n_genes: int, at_most: int | None = None) -> list[Genome]:
     """Give the masks that transfer the first k genes and keep the rest, k = 1 to n - 1.
+
+    With ``at_most``, so many of them, evenly spaced.
 
     The usual practice ("transfer the early layers"): Yosinski et al., "How transferable are
     features in deep neural networks?", NeurIPS 2014.
     """
-    return [Genome((False,) * k + (True,) * (n_genes - k)) for k in range(1, n_genes)]
+    count = n_genes - 1 if at_most is None else min(n_genes - 1, at_most)
+    sizes = [round(1 + index * (n_genes - 2) / max(1, count - 1)) for index in range(count)]
+    return [Genome((False,) * k + (True,) * (n_genes - k)) for k in sizes]

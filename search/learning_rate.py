@@ -58,5 +58,5 @@ def choose_learning_rate(
         "learning_rate": best,
         "mean_fitness": {repr(rate): mean for rate, mean in means.items()},
     }
-    decisions.decide(Position(PREPARING_PHASE), "learning_rate", lambda: (value, {}))
-    return best
+    decision = decisions.decide(Position(PREPARING_PHASE), "learning_rate", lambda: (value, {}))
+    return float(str(decision["learning_rate"]))

@@ -30,7 +30,7 @@ RACE_PHASE = "race"
 class RaceOptions(BaseModel):
     """Options of the race."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     leaders: int = Field(8, ge=1, le=1000, description="best masks of the search that race")
     replicates: int = Field(

@@ -44,6 +44,7 @@ class RecordedEvaluator:
         chunk_size: int,
         listener: ChunkListener | None = None,
         clock: Callable[[], float] = time.monotonic,
+        started_at: float | None = None,
     ) -> None:
         """Read the ledger.
 
@@ -54,6 +55,7 @@ class RecordedEvaluator:
             chunk_size: Candidates trained together, at least 1; halved when they do not fit into memory.
             listener: Told after each chunk, replayed ones included.
             clock: Seconds; for tests.
+            started_at: When this run began by that clock, if that was before now.
         """
         self._evaluator, self._ledger, self._chunk_size = evaluator, ledger, chunk_size
         self._decisions, self._listener, self._clock = decisions, listener, clock
@@ -65,7 +67,7 @@ class RecordedEvaluator:
         self._unread = set(self._stored)
         self._answered: dict[Key, Evaluation] = {}
         self._batches: Counter[str] = Counter()
-        self._started_at = clock()
+        self._started_at = clock() if started_at is None else started_at
         self._earlier_seconds = sum(e.duration_seconds for e in self._stored.values())
 
     @property
@@ -81,6 +83,10 @@ class RecordedEvaluator:
     def knows(self, candidate: Candidate) -> bool:
         """Whether an earlier batch has the answer, so that asking again costs nothing."""
         return candidate.key in self._answered
+
+    def answered(self, candidates: Iterable[Candidate]) -> list[Evaluation]:
+        """Give the evaluations that exist; candidates without one are left out."""
+        return [self._answered[c.key] for c in candidates if self.knows(c)]
 
     def measure(
         self,
@@ -162,12 +168,14 @@ class RecordedEvaluator:
         self._decisions.record(position, "chunk_size", {"chunk_size": self._chunk_size}, {})
 
     def _mark_divergence(self, position: Position) -> None:
-        """Record, once, that this run asks for other candidates than the one that wrote the ledger.
+        """Record, once in the life of a job, that it asks for other candidates than those in its ledger.
 
         That happens after an upgrade.  The ledger then serves as a cache.
         """
-        if self._unread:
-            self._unread.clear()
+        if not self._unread:
+            return
+        self._unread.clear()
+        if not self._decisions.has_any("left_the_ledger"):
             self._decisions.record(position, "left_the_ledger", {}, {})
 
 

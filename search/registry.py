@@ -25,7 +25,7 @@ ClassT = TypeVar("ClassT", bound=type)
 class PluginConfig(BaseModel):
     """Base of every plug-in's options: frozen, and unknown keys are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     kind: str
 

@@ -83,12 +83,13 @@ class Study:
     def _measure_and_tell(self, batch: list[Candidate]) -> None:
         new = {c for c in map(self._with_arm, batch) if not self._recorded.knows(c)}
         self._spent += sum(map(self._cost, new))
-        evaluations = self._recorded.measure(
-            SEARCH_PHASE,
-            [self._with_arm(candidate) for candidate in batch],
-            interrupt=self._interrupt,
-        )
-        self._found.update((evaluation.candidate, evaluation) for evaluation in evaluations)
+        asked_for = [self._with_arm(candidate) for candidate in batch]
+        try:
+            evaluations = self._recorded.measure(SEARCH_PHASE, asked_for, interrupt=self._interrupt)
+        finally:
+            # Where the batch was stopped half-way, what it measured was found all the same.
+            found = self._recorded.answered(asked_for)
+            self._found.update((evaluation.candidate, evaluation) for evaluation in found)
         self._optimizer.tell(
             [
                 replace(evaluation, candidate=asked)

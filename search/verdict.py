@@ -26,13 +26,22 @@ class Verdict:
     text: str
 
 
+PURE = {"transfer_all": "transfer-all", "keep_all": "keep-all"}
+CODES: dict[tuple[str, ...], VerdictCode] = {
+    ("transfer_all", "keep_all"): "better_than_both",
+    ("transfer_all",): "better_than_transfer_all",
+    ("keep_all",): "better_than_keep_all",
+    (): "no_evidence",
+}
+
+
 def judge(winner: str, gains: Mapping[str, Interval]) -> Verdict:
-    """Put the comparison with the pure strategies into words.
+    """Put the comparison with the baselines into words.
 
     Args:
-        winner: ``"mask"``, ``"keep_all"`` or ``"transfer_all"``: what was best on validation data.
-        gains: Test gain of the winner over ``"keep_all"`` and ``"transfer_all"``; a baseline that diverged is missing
-            and counts as beaten.
+        winner: ``"mask"``, ``"keep_all"``, ``"transfer_all"`` or ``"best_prefix"``: what was best on validation data.
+        gains: Test gain of the winner over ``"keep_all"``, ``"transfer_all"`` and ``"best_prefix"``; a baseline that
+            did not train to the end is missing, and nothing is claimed about it.
     """
     if winner == "transfer_all":
         return Verdict(
@@ -40,21 +49,26 @@ def judge(winner: str, gains: Mapping[str, Interval]) -> Verdict:
         )
     if winner == "keep_all":
         return Verdict("keep_all_wins", "keep everything: no mask was better on validation data")
-    names = {"keep_all": "keep-all", "transfer_all": "transfer-all"}
-    beaten = [
-        baseline
-        for baseline in names
-        if (gain := gains.get(baseline)) is None or (gain.low is not None and gain.low > 0)
-    ]
-    if len(beaten) == len(names):
-        return Verdict("better_than_both", "better than transfer-all and keep-all")
-    if beaten == ["transfer_all"]:
-        return Verdict(
-            "better_than_transfer_all",
-            "better than transfer-all; no evidence of a gain over keep-all",
+    beaten = tuple(name for name in PURE if _is_beaten(gains.get(name)))
+    unclear = [name for name in PURE if name in gains and name not in beaten]
+    missing = [name for name in PURE if name not in gains]
+    parts = []
+    if beaten:
+        parts.append("better than " + " and ".join(PURE[name] for name in beaten))
+    if unclear:
+        parts.append("no evidence of a gain over " + " or ".join(PURE[name] for name in unclear))
+    parts += [f"{PURE[name]} did not train to the end" for name in missing]
+    if winner == "best_prefix":
+        parts.append("the mask is a prefix")
+    elif "best_prefix" in gains:
+        clear = _is_beaten(gains["best_prefix"])
+        parts.append(
+            "also better than the best prefix"
+            if clear
+            else "no evidence of a gain over the best prefix"
         )
-    if beaten == ["keep_all"]:
-        return Verdict(
-            "better_than_keep_all", "better than keep-all; no evidence of a gain over transfer-all"
-        )
-    return Verdict("no_evidence", "no evidence of a gain over transfer-all or keep-all")
+    return Verdict(CODES[beaten], "; ".join(parts))
+
+
+def _is_beaten(gain: Interval | None) -> bool:
+    return gain is not None and gain.low is not None and gain.low > 0

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -15,6 +14,7 @@ from models.family import ModelFamily, build_family
 from models.final_artifacts import FinalArtifacts
 from models.genes import GeneMap, build_gene_map
 from models.inputs import InputFolder
+from models.placement import placed_network, placed_state
 from models.plan import Plan
 from models.plan_probe import ProbeWork, probe_plans
 from models.randomness import derive_seed, seeded_torch
@@ -107,8 +107,20 @@ def check_spec(spec: SearchSpec, inputs: InputFolder) -> GeneTable:
     return blueprint.gene_table()
 
 
-def draw_up(spec: SearchSpec, inputs: InputFolder, cache: Path | None = None) -> Blueprint:
+def draw_up(
+    spec: SearchSpec,
+    inputs: InputFolder,
+    *,
+    held_out: frozenset[str] = frozenset(),
+    cache: Path | None = None,
+) -> Blueprint:
     """Open the parts of a spec: headers are read, networks are built without memory.
+
+    Args:
+        spec: What to open.
+        inputs: Where files named in the spec lie.
+        held_out: Samples on which no source may be trained.
+        cache: Where trained sources are kept.
 
     Raises:
         InvalidInputError: Parts cannot be opened or do not fit together.
@@ -116,10 +128,9 @@ def draw_up(spec: SearchSpec, inputs: InputFolder, cache: Path | None = None) ->
     family = build_family(spec.model)
     dataset = open_dataset(spec.dataset, inputs)
     shape = dataset.shape()
-    context = WeightsContext(family, shape, inputs, spec.seed, "source", cache)
+    context = WeightsContext(family, shape, inputs, spec.seed, "source", held_out, cache)
     source = open_weights(spec.source, context)
-    target_context = WeightsContext(family, shape, inputs, spec.seed, "target", cache)
-    target = open_weights(spec.target, target_context)
+    target = open_weights(spec.target, replace(context, field="target"))
     target.shapes()
     part_sizes(dataset, spec.dataset)
     genes = build_gene_map(context.meta_network(), source.shapes(), spec.genome)
@@ -150,8 +161,9 @@ def compose(
     """
     # The number of threads changes the last bits of what is trained here, the source included.
     torch.set_num_threads(spec.plan.threads if isinstance(spec.plan, Plan) else available_cores())
-    blueprint = draw_up(spec, inputs, cache=folder)
-    data = load_task(blueprint.dataset, spec.dataset, derive_seed(spec.seed, "data"))
+    dataset = open_dataset(spec.dataset, inputs)
+    data = load_task(dataset, spec.dataset, derive_seed(spec.seed, "data"))
+    blueprint = draw_up(spec, inputs, held_out=data.held_out, cache=folder)
     with seeded_torch(spec.seed, "structure"):
         network = blueprint.family.build(blueprint.shape)
     task = Task(
@@ -194,8 +206,8 @@ def _plan(task: Task, options: SearchOptions, device: torch.device, decisions: D
         if isinstance(options.plan, Plan):
             return {"plan": options.plan.model_dump(mode="json"), "refusals": {}}, {}
         work = ProbeWork(
-            network=copy.deepcopy(task.network).to(device),
-            state={name: tensor.to(device) for name, tensor in task.target(0).items()},
+            network=placed_network(task.network, device, torch.float32),
+            state=placed_state(task.target(0), device, torch.float32),
             data=task.data.to(device, torch.float32).train,
             strategy=task.strategy,
         )

@@ -15,9 +15,10 @@ from models.checkpoints import load_state, save_state, write_atomically
 from models.devices import describe_device
 from models.graft import graft
 from search.decisions import Decision, DecisionLog
+from search.errors import TransferMaskError
 from search.evaluation import FINAL_REPLICATE
 from search.final import FINAL_PHASE, Contender, FinalOutcome
-from search.genome import Genome, keep_all, transfer_all
+from search.genome import Genome, keep_all, prefixes, transfer_all
 from search.ledger import Json, Position
 from search.race import RaceOutcome
 from search.statistics import Interval, crossed_interval, replicate_interval
@@ -53,12 +54,12 @@ class Found:
     def baselines(self) -> dict[str, Contender]:
         """The baselines that reached the end of the final, by name."""
         n_genes = self.final.winner.genome.n_genes
-        genomes = {
-            "keep_all": keep_all(n_genes),
-            "transfer_all": transfer_all(n_genes),
-            "best_prefix": self.race.best_prefix,
-        }
-        contenders = {name: self.final.contender(genome) for name, genome in genomes.items()}
+        pure = {"keep_all": keep_all(n_genes), "transfer_all": transfer_all(n_genes)}
+        contenders = {name: self.final.contender(genome) for name, genome in pure.items()}
+        # Finalists may be prefixes too: the best of all prefixes in the final counts.
+        all_prefixes = set(prefixes(n_genes))
+        best_prefix = (c for c in self.final.contenders if c.genome in all_prefixes)
+        contenders["best_prefix"] = next(best_prefix, None)
         return {name: entry for name, entry in contenders.items() if entry is not None}
 
 
@@ -128,6 +129,11 @@ def _write_weights(winner: Contender, bench: Workbench, folder: Path) -> None:
     # A job that was killed after its last step has delivered already, and its artifacts are gone.
     if path.exists():
         save_state(folder / WEIGHTS, load_state(path))
+    elif not (folder / WEIGHTS).exists():
+        raise TransferMaskError(
+            f"{path} is missing, expected the weights of a final evaluation: workers of one database "
+            "must share one data directory"
+        )
 
 
 def _result(
@@ -161,7 +167,7 @@ def _result(
             {name: baselines.get(name) for name in Baselines.model_fields}
         ),
         noise=NoiseReport(total=found.race.noise.total, paired=found.race.noise.paired),
-        verdict=_verdict(winner, gains),
+        verdict=_verdict(found, gains),
         curve=_curve(found.study),
         evaluations=len(found.study.evaluations),
         seconds=seconds,
@@ -176,13 +182,12 @@ def _result(
     )
 
 
-def _verdict(winner: Contender, gains: dict[str, dict[str, Json]]) -> VerdictReport:
-    n_genes = winner.genome.n_genes
-    pure = {keep_all(n_genes): "keep_all", transfer_all(n_genes): "transfer_all"}
+def _verdict(found: Found, gains: dict[str, dict[str, Json]]) -> VerdictReport:
+    names = (name for name, entry in found.baselines().items() if entry is found.final.winner)
     intervals = {
         name: Interval(**Estimate.model_validate(gain).model_dump()) for name, gain in gains.items()
     }
-    verdict = judge(pure.get(winner.genome, "mask"), intervals)
+    verdict = judge(next(names, "mask"), intervals)
     return VerdictReport(code=verdict.code, text=verdict.text)
 
 

@@ -172,13 +172,17 @@ def _search_modules(
 
 
 def _fingerprint(task: Task) -> str:
-    """Digest of weights and data: with others, the ledger in the folder would answer wrongly."""
-    digest = hashlib.sha256()
+    """Digest of layers, weights and data: with others, the ledger in the folder would answer wrongly.
+
+    What a module's ``forward`` does beyond its layers is not seen.
+    """
+    digest = hashlib.sha256(f"{type(task.network)} {task.network!r}".encode())
     parts = (task.data.train, task.data.validation, task.data.test)
-    tensors = [*task.source.values(), *task.target(0).values()]
-    tensors += [tensor for part in parts for tensor in (*part.inputs.values(), part.labels)]
-    for tensor in tensors:
-        digest.update(tensor.contiguous().view(-1).numpy().tobytes())
+    tensors = [*task.source.items(), *task.target(0).items()]
+    tensors += [item for part in parts for item in (*part.inputs.items(), ("y", part.labels))]
+    for name, tensor in tensors:
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 
 

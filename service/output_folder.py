@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from models.checkpoints import write_atomically
 from search.errors import InvalidInputError
 from service.job_files import RESULT
 
@@ -37,16 +38,17 @@ def open_output_folder(folder: Path, spec: Mapping[str, Any]) -> Iterator[Path]:
 def write_result(folder: Path, result: Mapping[str, Any]) -> Path:
     """Write the result document and give its path."""
     path = folder / RESULT
-    path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    write_atomically(path, (json.dumps(result, indent=2) + "\n").encode())
     return path
 
 
 def _check_spec(folder: Path, spec: Mapping[str, Any]) -> None:
     path = folder / SPEC
-    if path.exists() and json.loads(path.read_text(encoding="utf-8")) != spec:
+    if not path.exists():
+        write_atomically(path, (json.dumps(spec, indent=2) + "\n").encode())
+    elif json.loads(path.read_text(encoding="utf-8")) != spec:
         raise InvalidInputError(
             "output",
             folder,
             f"an empty folder, or that of this very spec (see {path}) to go on with it",
         )
-    path.write_text(json.dumps(spec, indent=2) + "\n", encoding="utf-8")

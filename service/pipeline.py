@@ -6,6 +6,7 @@ repeats that run from the ledger and goes on.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -63,6 +64,7 @@ def run_phases(
     listener: Callable[[Progress], None] = lambda _: None,
 ) -> SearchResult:
     """Run all phases over whatever ``prepare`` builds; arguments as for ``run_search``."""
+    started_at = time.monotonic()
     folder.mkdir(parents=True, exist_ok=True)
     tracker = ProgressTracker(options, listener)
     tracker.enter(PREPARING_PHASE)
@@ -74,8 +76,9 @@ def run_phases(
         decisions,
         chunk_size=bench.plan.chunk_size,
         listener=tracker.measured,
+        started_at=started_at,
     )
-    tracker.follow(recorded)
+    tracker.follow(recorded, bench.problem.n_genes)
     rates = options.finetune.learning_rates
     arm = Arm(choose_learning_rate(recorded, decisions, bench.problem, rates))
     tracker.enter(SEARCH_PHASE)
@@ -93,7 +96,9 @@ def run_phases(
     final = _final(options, bench, recorded, arm, race)
     found = Found(study, race, final)
     seconds = recorded.elapsed_seconds
-    return deliver(found, options, bench, decisions=decisions, folder=folder, seconds=seconds)
+    result = deliver(found, options, bench, decisions=decisions, folder=folder, seconds=seconds)
+    tracker.finish()
+    return result
 
 
 def _search(

@@ -13,11 +13,9 @@ from service.result import Progress
 from service.spec import SearchOptions
 
 
-def planned_steps(options: SearchOptions) -> dict[str, int]:
-    """Training steps of each phase at most, over all candidates: what the search will cost before it starts.
-
-    Prefixes beyond the race's leaders are left out: they are measured once each, which is little.
-    """
+def planned_steps(options: SearchOptions, n_genes: int) -> dict[str, int]:
+    """Training steps of each phase at most, over all candidates: what the search will cost before it starts."""
+    prefixes = (n_genes - 1) * options.finetune.steps
     entrants = 2 * options.race.leaders + 2
     full_length = len(options.final.learning_rate_factors) * options.final.steps
     short_heat = options.race.replicates * options.finetune.steps
@@ -25,7 +23,7 @@ def planned_steps(options: SearchOptions) -> dict[str, int]:
     finalists = options.final.finalists + 3
     return {
         SEARCH_PHASE: options.budget.evaluations * options.finetune.steps,
-        RACE_PHASE: entrants * (short_heat + long_heat),
+        RACE_PHASE: prefixes + entrants * (short_heat + long_heat),
         FINAL_PHASE: finalists * options.final.replicates * full_length,
     }
 
@@ -34,10 +32,10 @@ class ProgressTracker:
     """Counts steps and seconds, and tells a listener."""
 
     def __init__(self, options: SearchOptions, listener: Callable[[Progress], None]) -> None:
-        """Plan the whole search before it starts."""
-        self._listener = listener
+        """Plan the whole search before it starts; the number of genes is not known yet."""
+        self._options, self._listener = options, listener
         self._budget = options.budget.evaluations
-        self._planned = planned_steps(options)
+        self._planned = planned_steps(options, n_genes=1)
         self._done = dict.fromkeys(self._planned, 0)
         self._steps, self._step_seconds = 0, 0.0
         self._evaluations, self._generation = 0, 0
@@ -46,9 +44,15 @@ class ProgressTracker:
         self._phase = ""
         self._recorded: RecordedEvaluator | None = None
 
-    def follow(self, recorded: RecordedEvaluator) -> None:
-        """Take the time spent from here on."""
+    def follow(self, recorded: RecordedEvaluator, n_genes: int) -> None:
+        """Take the time from what measures; the number of genes completes the plan."""
         self._recorded = recorded
+        self._planned = planned_steps(self._options, n_genes)
+
+    def finish(self) -> None:
+        """Report the end, however many of the planned steps were needed."""
+        self._done = dict(self._planned)
+        self._tell()
 
     def enter(self, phase: str) -> None:
         """Begin a phase; the ones before it are over, whether or not they used all their steps."""

@@ -42,7 +42,7 @@ else:
 class SearchOptions(BaseModel):
     """How to search; everything has a default.  Unknown keys are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: str = Field("", max_length=200, description="for people; changes nothing")
     genome: GenomeOptions = Field(GenomeOptions(), description="what is one gene")

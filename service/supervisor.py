@@ -115,7 +115,7 @@ class Supervisor:
             logger.exception("cannot start %s", claim.job_id)
             again = self._queue.record_death(claim, cannot_start(error))
             if again is not None:
-                self._queue.release(again)
+                self._give_back(again)
         except InvalidInputError as error:
             # The spec was fine when it came: a plug-in has left since.
             with suppress(LeaseLostError):

@@ -88,6 +88,7 @@ class Arrays:
         return LabelledData(
             self._examples("", n_classes),
             names,
+            tuple(f"{self._path} {row}" for row in range(self.n_samples())),
             self._own_part("validation", n_classes),
             self._own_part("test", n_classes),
         )

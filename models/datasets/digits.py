@@ -69,7 +69,9 @@ class Digits:
         for shift in self._config.shift:
             x, y = shift.images(x), shift.labels(y, len(classes))
         names = tuple(str(digit) for digit in classes)
-        return LabelledData(Examples({"x": torch.from_numpy(x)}, torch.from_numpy(y)), names)
+        samples = tuple(f"digits {row}" for row in np.flatnonzero(chosen))
+        examples = Examples({"x": torch.from_numpy(x)}, torch.from_numpy(y))
+        return LabelledData(examples, names, samples)
 
     def normalised(self, train: Examples, part: Examples) -> Examples:  # noqa: ARG002
         """Nothing to do: pixel values are from 0 to 1."""

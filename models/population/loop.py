@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from models.checkpoints import State
 from models.dataset import Examples
 from models.layout import SCORING_BATCH
+from models.scratch_buffers import ScratchBuffers
 from models.strategy import Strategy
 
 
@@ -19,7 +20,7 @@ class LoopLayout:
 
     def __init__(self, network: nn.Module) -> None:
         """Take a network; its weights are overwritten."""
-        self._network = network
+        self._network, self._scratch = network, ScratchBuffers(network)
 
     def train(
         self,
@@ -53,8 +54,12 @@ class LoopLayout:
     def _train_loaded(
         self, data: Examples, minibatches: Tensor, strategy: Strategy, learning_rate: float
     ) -> None:
+        self._scratch.restore()
         self._network.train()
-        optimizer = strategy.build_optimizer(list(self._network.parameters()), learning_rate)
+        trained: list[Tensor] = [
+            weight for weight in self._network.parameters() if weight.requires_grad
+        ]
+        optimizer = strategy.build_optimizer(trained, learning_rate)
         for indices in minibatches:
             minibatch = data.take(indices)
             optimizer.zero_grad()

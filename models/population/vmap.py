@@ -12,6 +12,7 @@ from torch.func import functional_call, vmap
 from models.checkpoints import State
 from models.dataset import Examples
 from models.layout import SCORING_BATCH
+from models.scratch_buffers import ScratchBuffers
 from models.strategy import Strategy
 
 
@@ -20,8 +21,10 @@ class VmapLayout:
 
     def __init__(self, network: nn.Module) -> None:
         """Take a network for its structure; its own weights are not used."""
-        self._network = network
-        self._parameter_names = {name for name, _ in network.named_parameters()}
+        self._network, self._scratch = network, ScratchBuffers(network)
+        self._trained_names = {
+            name for name, parameter in network.named_parameters() if parameter.requires_grad
+        }
 
     def train(
         self,
@@ -32,16 +35,18 @@ class VmapLayout:
         learning_rate: float,
     ) -> None:
         """Train all candidates with one optimizer over the stacked leaves."""
+        self._scratch.restore()
         self._network.train()
         leaves = {
-            name: state[name].requires_grad_() for name in state if name in self._parameter_names
+            name: state[name].requires_grad_() for name in state if name in self._trained_names
         }
-        buffers = {name: tensor for name, tensor in state.items() if name not in leaves}
+        # Buffers, and weights that the network itself freezes.
+        others = {name: tensor for name, tensor in state.items() if name not in leaves}
 
         def loss_of_one(
-            parameters: State, own_buffers: State, inputs: State, labels: Tensor
+            parameters: State, own_others: State, inputs: State, labels: Tensor
         ) -> Tensor:
-            logits = functional_call(self._network, (parameters, own_buffers), (), inputs)
+            logits = functional_call(self._network, (parameters, own_others), (), inputs)
             return strategy.loss(logits, labels)
 
         losses = vmap(loss_of_one, in_dims=(0, 0, None, None), randomness="same")
@@ -50,7 +55,7 @@ class VmapLayout:
             minibatch = data.take(indices)
             optimizer.zero_grad()
             # The gradient of a sum with respect to one candidate's weights is that candidate's own.
-            losses(leaves, buffers, minibatch.inputs, minibatch.labels).sum().backward()
+            losses(leaves, others, minibatch.inputs, minibatch.labels).sum().backward()
             optimizer.step()
         for leaf in leaves.values():
             leaf.requires_grad_(False)

@@ -13,7 +13,7 @@ from models.dataset import Dataset, Examples, open_dataset
 from models.datasets import DATASETS
 from models.minibatches import draw_minibatches
 from models.randomness import derive_seed, seeded_torch
-from models.splits import load_task, part_sizes
+from models.splits import PartSizes, split
 from models.weights_source import WEIGHTS, WeightsContext, state_shapes
 from search.errors import InvalidInputError
 from search.registry import PluginConfig
@@ -29,11 +29,12 @@ class PretrainConfig(PluginConfig):
 
     kind: Literal["pretrain"] = "pretrain"
     dataset: DatasetConfig = Field(
-        description="what to train on; its training part if train_size is given, everything otherwise"
+        description="what to train on, without the samples that the target task is validated and tested on; "
+        "train_size of them if given"
     )
     steps: int = Field(600, ge=1, le=10_000_000, description="training steps")
     batch_size: int = Field(64, ge=1, le=1_000_000, description="samples per step")
-    learning_rate: float = Field(0.001, gt=0, description="of Adam")
+    learning_rate: float = Field(0.001, ge=1e-12, le=1e12, description="of Adam")
 
 
 @WEIGHTS.register(PretrainConfig)
@@ -48,8 +49,11 @@ class PretrainedWeights:
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shapes of the architecture on the other data set: its head may have another size."""
-        if self._config.dataset.train_size is not None:
-            part_sizes(self._dataset, self._config.dataset, self._field)
+        size, n_samples = self._config.dataset.train_size, self._dataset.n_samples()
+        if size is not None and size > n_samples:
+            raise InvalidInputError(
+                f"{self._field}.train_size", size, f"at most the {n_samples} samples that there are"
+            )
         return state_shapes(self._context.meta_network(self._dataset.shape()))
 
     def load(self, replicate: int) -> State:  # noqa: ARG002 - trained once for all replicates
@@ -64,11 +68,17 @@ class PretrainedWeights:
         return state
 
     def _training_part(self) -> Examples:
-        if self._config.dataset.train_size is None:
-            examples = self._dataset.load().examples
-            return self._dataset.normalised(examples, examples)
-        seed = derive_seed(self._context.seed, self._context.field, "split")
-        return load_task(self._dataset, self._config.dataset, seed, self._field).train
+        """Everything that the target task does not judge on, or a stratified part of it."""
+        data = self._dataset.load()
+        free = [i for i, name in enumerate(data.samples) if name not in self._context.held_out]
+        examples = data.examples.take(torch.tensor(free))
+        size = self._config.dataset.train_size
+        if size is not None and size < len(examples):
+            seed = derive_seed(self._context.seed, self._context.field, "split")
+            sizes = PartSizes(size, 0, 0)
+            chosen, _, _ = split(examples.labels.numpy(), sizes, seed, self._field)
+            examples = examples.take(torch.from_numpy(chosen))
+        return self._dataset.normalised(examples, examples)
 
     def _train(self, train: Examples) -> State:
         context, config = self._context, self._config

@@ -38,8 +38,12 @@ class AnnealingConfig(OptimizerConfig):
     kind: Literal["annealing"] = "annealing"
     chains: int = Field(4, ge=1, le=1024, description="chains that run side by side")
     cooling: CoolingSchedule = Field("exponential", description="how the temperature falls")
-    start_temperature: float | None = Field(None, gt=0, description="calibrated if null")
-    end_temperature: float | None = Field(None, gt=0, description="calibrated if null")
+    start_temperature: float | None = Field(
+        None, ge=1e-9, le=1e9, description="in units of fitness; calibrated if null"
+    )
+    end_temperature: float | None = Field(
+        None, ge=1e-9, le=1e9, description="in units of fitness; calibrated if null"
+    )
     start_acceptance: float = Field(
         0.3,
         gt=0,

@@ -4,8 +4,8 @@ Tournament selection, uniform crossover and bit-flip mutation at 1/n with elitis
 best among simple ones when fitness is noisy.  Reference for the rates: Baeck, "Evolutionary Algorithms in Theory
 and Practice", Oxford 1996, ch. 2 (mutation rate 1/n); Syswerda, "Uniform Crossover in Genetic Algorithms", ICGA 1989.
 
-The first generation also holds what everybody would try by hand: keep-all, transfer-all and every prefix.  No mask is
-proposed twice.
+The first generation also holds what everybody would try by hand: keep-all, transfer-all and every prefix (evenly
+spaced ones, where they would take more than a quarter of the budget).  No mask is proposed twice.
 """
 
 from __future__ import annotations
@@ -102,7 +102,9 @@ class Genetic:
         Asked again only when a whole generation has failed; the structured masks are then known.
         """
         n_genes = self._problem.n_genes
-        structured = [keep_all(n_genes), transfer_all(n_genes), *prefixes(n_genes)]
+        # With many genes the prefixes would leave no budget to breed with.
+        at_most = max(1, self._problem.budget_evaluations // 4)
+        structured = [keep_all(n_genes), transfer_all(n_genes), *prefixes(n_genes, at_most)]
         genomes = [genome for genome in dict.fromkeys(structured) if genome not in self._proposed]
         while len(genomes) < self._config.population_size:
             genome = self._unseen(Genome.from_bits(self._rng.random(n_genes) < 0.5), genomes)

@@ -21,14 +21,17 @@ def _refuse_unstorable_text(value: Any) -> Any:
 
 
 def _texts(value: Any) -> list[str]:
-    """Collect every string of a JSON document, keys included."""
-    if isinstance(value, str):
-        return [value]
-    if isinstance(value, dict):
-        return [text for pair in value.items() for item in pair for text in _texts(item)]
-    if isinstance(value, list):
-        return [text for item in value for text in _texts(item)]
-    return []
+    """Collect every string of a JSON document, keys included; however deep it is nested."""
+    texts, rest = [], [value]
+    while rest:
+        item = rest.pop()
+        if isinstance(item, str):
+            texts.append(item)
+        elif isinstance(item, dict):
+            rest += [*item.keys(), *item.values()]
+        elif isinstance(item, list):
+            rest += item
+    return texts
 
 
 SpecBody = Annotated[SearchSpec, Body(), BeforeValidator(_refuse_unstorable_text)]

@@ -12,6 +12,7 @@ from models.splits import PartSizes, TaskData, load_task, part_sizes, split
 from search.errors import DataError, InvalidInputError
 
 LABELS = np.repeat(np.arange(4), [40, 30, 20, 10])
+NAMES = tuple(f"sample {row}" for row in range(100))
 
 
 class InMemory:

@@ -38,7 +38,7 @@ def context(tmp_path: Path) -> MakeContext:
     save_file(state, tmp_path / "weights.safetensors")
 
     def make(field: str = "source", seed: int = 0, cache: Path | None = None) -> WeightsContext:
-        return WeightsContext(family, IMAGES, InputFolder(tmp_path), seed, field, cache)
+        return WeightsContext(family, IMAGES, InputFolder(tmp_path), seed, field, cache=cache)
 
     return make
 
