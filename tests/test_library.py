@@ -23,7 +23,7 @@ OPTIONS = {
 }
 
 
-def network() -> nn.Module:
+def network() -> nn.Sequential:
     return nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
 
 
@@ -112,3 +112,30 @@ def test_the_example_of_own_modules_runs(
     example = runpy.run_path(str(ROOT / "examples" / "own_modules.py"))
     example["main"](str(tmp_path), evaluations=8)
     assert "test accuracy" in capsys.readouterr().out
+
+
+def test_another_architecture_with_the_same_weights_is_another_search(tmp_path: Path) -> None:
+    source, target = network(), network()
+    transfermask.search(OPTIONS, source=source, target=target, data=data(), folder=tmp_path)
+    tanh = [nn.Sequential(*net) for net in ([*source], [*target])]
+    for net in tanh:
+        net[1] = nn.Tanh()
+    with pytest.raises(InvalidInputError, match="this very spec"):
+        transfermask.search(OPTIONS, source=tanh[0], target=tanh[1], data=data(), folder=tmp_path)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_modules_of_other_dtypes_are_searched(dtype: torch.dtype, tmp_path: Path) -> None:
+    source, target = network().to(dtype), network().to(dtype)
+    options = {key: value for key, value in OPTIONS.items() if key != "plan"}
+    result = transfermask.search(
+        options, source=source, target=target, data=data(), folder=tmp_path
+    )
+    assert len(result.mask) == 2
+
+
+def test_an_interrupted_start_of_a_folder_can_be_gone_on_with(tmp_path: Path) -> None:
+    transfermask.search(QUICK_SPEC, folder=tmp_path)
+    before = (tmp_path / "spec.json").stat().st_mtime_ns
+    transfermask.search(QUICK_SPEC, folder=tmp_path)
+    assert (tmp_path / "spec.json").stat().st_mtime_ns == before

@@ -44,7 +44,7 @@ def rows(labels: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Examples:
 
 
 def source(validation: Examples | None = None, test: Examples | None = None) -> InMemory:
-    return InMemory(LabelledData(rows(LABELS), ("a", "b", "c", "d"), validation, test))
+    return InMemory(LabelledData(rows(LABELS), ("a", "b", "c", "d"), NAMES, validation, test))
 
 
 def config(**sizes: int) -> DatasetConfig:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from search.annealing_chain import ChainRunner, CoolingSchedule, FlipAnnealer
 from search.errors import TransferMaskError
@@ -149,3 +150,17 @@ def test_a_failed_candidate_is_never_accepted_and_does_not_end_the_search() -> N
     failed = {genome for genome, value in optimizer._energies.items() if value > 1}
     assert len(failed) == 8
     assert failed.isdisjoint(chain.trajectory)
+
+
+def test_an_error_inside_simanneals_loop_is_raised_and_hangs_nobody() -> None:
+    # A start temperature of 0 divides by zero at the first worsening.
+    chain = ChainRunner(
+        start=keep_all(4), temperatures=(0.0, 0.1), cooling="exponential", steps=9, seed=1
+    )
+    with pytest.raises((ValueError, ZeroDivisionError)):
+        chain.advance({})
+
+
+def test_temperatures_that_would_vanish_are_refused() -> None:
+    with pytest.raises(ValidationError, match="end_temperature"):
+        AnnealingConfig(start_temperature=1.0, end_temperature=1e-300)

@@ -64,3 +64,9 @@ def test_as_many_elites_as_offspring_are_refused_with_both_numbers() -> None:
         ValidationError, match=r"elites \(24\) must be fewer than population_size \(24\)"
     ):
         GeneticConfig(elites=24)
+
+
+def test_with_many_genes_prefixes_leave_budget_to_breed_with() -> None:
+    first = Genetic(GeneticConfig(), SearchProblem(161, 40, 100), 0).ask()
+    assert len(first) <= 2 + 100 // 4
+    assert {keep_all(161), transfer_all(161)} <= {candidate.genome for candidate in first}

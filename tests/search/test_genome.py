@@ -43,3 +43,13 @@ def test_prefixes_transfer_the_first_layers_and_exclude_the_pure_strategies() ->
     assert keep_all(2).bitstring == "11"
     assert transfer_all(2).bitstring == "00"
     assert prefixes(1) == []
+
+
+def test_some_of_the_prefixes_are_evenly_spaced_and_include_both_ends() -> None:
+    assert [genome.bitstring for genome in prefixes(10, at_most=3)] == [
+        "0111111111",
+        "0000011111",
+        "0000000001",
+    ]
+    assert prefixes(4, at_most=100) == prefixes(4)
+    assert prefixes(2, at_most=1) == prefixes(2)

@@ -194,15 +194,30 @@ CLEAR, UNCLEAR = Interval(0.05, 0.01, 0.09), Interval(0.05, -0.01, 0.11)
         ("mask", UNCLEAR, CLEAR, "better_than_transfer_all"),
         ("mask", CLEAR, UNCLEAR, "better_than_keep_all"),
         ("mask", UNCLEAR, UNCLEAR, "no_evidence"),
+        ("mask", None, CLEAR, "better_than_transfer_all"),
+        ("mask", None, None, "no_evidence"),
         ("keep_all", UNCLEAR, CLEAR, "keep_all_wins"),
         ("transfer_all", CLEAR, UNCLEAR, "transfer_all_wins"),
     ],
 )
 def test_the_verdict_claims_only_what_the_intervals_support(
-    winner: str, keep_gain: Interval, transfer_gain: Interval, code: str
+    winner: str, keep_gain: Interval | None, transfer_gain: Interval | None, code: str
 ) -> None:
     gains = {"keep_all": keep_gain, "transfer_all": transfer_gain}
-    assert judge(winner, gains).code == code
+    assert judge(winner, {name: gain for name, gain in gains.items() if gain}).code == code
+
+
+def test_the_verdict_says_what_was_not_compared_and_how_the_best_prefix_did() -> None:
+    text = judge("mask", {"transfer_all": CLEAR, "best_prefix": UNCLEAR}).text
+    assert text == (
+        "better than transfer-all; keep-all did not train to the end; "
+        "no evidence of a gain over the best prefix"
+    )
+    both = {"transfer_all": CLEAR, "keep_all": CLEAR}
+    assert judge("mask", both | {"best_prefix": CLEAR}).text == (
+        "better than transfer-all and keep-all; also better than the best prefix"
+    )
+    assert judge("best_prefix", both).text.endswith("the mask is a prefix")
 
 
 def test_a_contenders_test_scores_are_replicates_by_samples() -> None:

@@ -136,3 +136,18 @@ def test_time_spent_before_a_restart_counts() -> None:
         HiddenMaskEvaluator(HIDDEN), ledger, DecisionLog(ledger), chunk_size=2, clock=lambda: 7.0
     )
     assert restarted.elapsed_seconds == 1.0
+
+
+def test_a_kill_while_leaving_the_ledger_behind_can_be_resumed_again_and_again() -> None:
+    class Killed(HiddenMaskEvaluator):
+        def evaluate(self, candidates: Sequence[Candidate]) -> list[Evaluation]:
+            raise KeyboardInterrupt
+
+    ledger = InMemoryLedger()
+    recorded(ledger).measure("search", masks("0000", "0001", "0010"))
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            recorded(ledger, evaluator=Killed(HIDDEN)).measure("search", masks("1111", "1110"))
+    recorded(ledger).measure("search", masks("1111", "1110"))
+    marks = [row for row in ledger.rows() if isinstance(row, DecisionRow)]
+    assert [row.name for row in marks] == ["left_the_ledger"]

@@ -92,3 +92,23 @@ def test_a_search_resumed_from_any_point_ends_with_the_ledger_of_one_left_alone(
     resumed = InMemoryLedger(alone.rows()[:n_rows_kept])
     assert search(resumed) == outcome
     assert canonical_json(resumed.rows()) == canonical_json(alone.rows())
+
+
+@pytest.mark.parametrize("n_chunks", range(1, 5))
+def test_what_a_stopped_batch_had_measured_is_found_all_the_same(n_chunks: int) -> None:
+    """Otherwise a search that runs out of time in its first generation would have no leaders."""
+    ledger = InMemoryLedger()
+    answers = iter([*[None] * n_chunks, "time_budget"])
+    bench = RecordedEvaluator(
+        HiddenMaskEvaluator(HIDDEN), ledger, DecisionLog(ledger), chunk_size=2
+    )
+    study = Study(
+        ScriptedOptimizer(all_masks(8)[:20]),
+        bench,
+        SearchProblem(8, 40, 100),
+        Arm(0.001),
+        lambda: next(answers),
+    )
+    outcome = study.run()
+    assert outcome.stop_reason == "time_budget"
+    assert len(outcome.evaluations) == 2 * n_chunks

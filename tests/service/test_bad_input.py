@@ -174,3 +174,18 @@ def test_every_wrong_field_is_named_at_once(api: TestClient) -> None:
 def test_good_arrays_are_accepted(api: TestClient) -> None:
     changes = arrays("good.npz", train_size=40, validation_size=20)
     assert api.post("/v1/searches", json=SPEC | changes).status_code == 202
+
+
+@pytest.mark.parametrize("value", ["1e400", "-1e400", "NaN"])
+def test_numbers_that_are_not_finite_are_refused(api: TestClient, value: str) -> None:
+    body = json.dumps(SPEC | {"budget": {"seconds": 0.5}}).replace("0.5", value, 1)
+    response = api.post("/v1/searches", content=body, headers={"Content-Type": "application/json"})
+    assert response.status_code == 422
+
+
+def test_a_deeply_nested_body_is_an_ordinary_refusal(api: TestClient) -> None:
+    nested = "[" * 900 + "]" * 900
+    body = json.dumps(SPEC | {"name": "x"}).replace('"x"', nested, 1)
+    response = api.post("/v1/searches", content=body, headers={"Content-Type": "application/json"})
+    assert response.status_code in (400, 422)
+    assert response.headers["Content-Type"] == "application/problem+json"

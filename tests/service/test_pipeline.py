@@ -10,10 +10,15 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from models.checkpoints import State
+from models.dataset import Examples, open_dataset
 from models.evaluator import GraftEvaluator
 from models.family import build_family
 from models.inputs import InputFolder
+from models.randomness import derive_seed
 from models.shapes import DataShape
+from models.splits import load_task
+from models.weights.pretrain import PretrainedWeights
 from search.errors import InvalidInputError
 from search.evaluation import Candidate, Evaluation
 from search.ledger import (
@@ -113,10 +118,6 @@ def test_delivered_weights_load_strictly_and_have_the_test_score_that_is_reporte
     result = run(wanted, InMemoryLedger(), tmp_path)
     network = build_family(wanted.model).build(DataShape({"x": (1, 8, 8)}, 5))
     network.load_state_dict(load_file(tmp_path / "weights.safetensors"))
-    from models.dataset import open_dataset
-    from models.randomness import derive_seed
-    from models.splits import load_task
-
     dataset = open_dataset(wanted.dataset, InputFolder(tmp_path))
     test = load_task(dataset, wanted.dataset, derive_seed(wanted.seed, "data")).test
     network.eval()
@@ -262,3 +263,52 @@ def test_evaluations_carry_no_timings_into_the_canonical_ledger(tmp_path: Path) 
     assert all(
         isinstance(r.evaluation, Evaluation) for r in first.rows() if isinstance(r, EvaluationRow)
     )
+
+
+def test_a_source_is_never_pretrained_on_what_the_search_judges_on(tmp_path: Path) -> None:
+    dataset = {"kind": "digits", "train_size": 100, "validation_size": 200}
+    source = {"kind": "pretrain", "dataset": {"kind": "digits"}, "steps": 5}
+    wanted = spec(dataset=dataset, source=source)
+    inputs = InputFolder(tmp_path)
+    data = load_task(open_dataset(wanted.dataset, inputs), wanted.dataset, derive_seed(0, "data"))
+    assert len(data.held_out) == 200 + len(data.test)
+    seen: list[int] = []
+
+    def remember(self: PretrainedWeights, train: Examples) -> State:
+        held = {
+            x.numpy().tobytes() for part in (data.validation, data.test) for x in part.inputs["x"]
+        }
+        seen.append(sum(x.numpy().tobytes() in held for x in train.inputs["x"]))
+        assert len(train) == 1797 - len(data.held_out)
+        return draw(self, train)
+
+    draw = PretrainedWeights._train
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PretrainedWeights, "_train", remember)
+        run(wanted, InMemoryLedger(), tmp_path)
+    # A few digits look alike to the last pixel; no sample is the same one.
+    assert len(seen) == 1
+    assert seen[0] < 5
+
+
+def test_a_finished_search_reports_that_it_is_finished(tmp_path: Path) -> None:
+    told: list[Progress] = []
+    two_genes = spec(model={"kind": "mlp", "hidden": [8]})
+    run_search(
+        two_genes,
+        ledger=InMemoryLedger(),
+        folder=tmp_path,
+        inputs=InputFolder(tmp_path),
+        listener=told.append,
+    )
+    assert (told[-1].fraction, told[-1].eta_seconds) == (1, 0)
+
+
+def test_where_the_found_mask_is_a_prefix_it_is_its_own_best_prefix(tmp_path: Path) -> None:
+    # Two genes: every mask but 11, 00 and 10 is a prefix; whichever wins, nothing beats the best prefix but a mask.
+    result = run(spec(model={"kind": "mlp", "hidden": [8]}), InMemoryLedger(), tmp_path)
+    best = result.baselines.best_prefix
+    assert best is not None
+    assert best.mask == "01"
+    if result.mask == "01":
+        assert best.gain.mean == 0
