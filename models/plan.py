@@ -16,7 +16,7 @@ from models.population import LayoutName
 
 # Chunks are padded to the next size, so that few different computations occur and a candidate's result does not depend
 # on how many neighbours it has.
-CHUNK_SIZES = (1, 2, 4, 6, 8, 12, 16, 24, 32, 48, 64)
+CHUNK_SIZES = (1, 2, 3, 4, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64)
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
