@@ -15,7 +15,7 @@ def test_a_chunk_is_padded_to_the_next_size() -> None:
 
 
 def test_a_fused_plan_has_a_short_ladder_up_to_its_size() -> None:
-    assert vmap_plan(8, threads=2).chunks == (1, 2, 4, 6, 8)
+    assert vmap_plan(8, threads=2).chunks == (1, 2, 3, 4, 6, 8)
 
 
 @pytest.mark.parametrize("chunks", [(1, 8, 4), (1, 4, 4), (0, 4), (4, 8), ()])
