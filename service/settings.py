@@ -14,9 +14,9 @@ from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 ENVIRONMENT_PREFIX = "TRANSFERMASK_"
-# GNU OpenMP's threads spin for long while they wait for each other.  As soon as another process wants a core, a training
-# step then waits for a thread that was put aside: a search of 1 s took 22 s on two busy cores.  A short spin avoids that,
-# and unlike none at all it costs nothing on idle cores.  Read when torch is loaded.
+# GNU OpenMP's threads spin for long while they wait for each other.  As soon as another process wants a core, a
+# training step then waits for a thread that was put aside.  A short spin avoids that, and unlike none at all it costs
+# little on idle cores.  Read when torch is loaded.
 PATIENT_THREADS = {"GOMP_SPINCOUNT": "20000"}
 
 
