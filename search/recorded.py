@@ -75,11 +75,6 @@ class RecordedEvaluator:
         """Seconds spent on the job: measuring in earlier runs, everything in this one."""
         return self._earlier_seconds + self._clock() - self._started_at
 
-    @property
-    def n_measured(self) -> int:
-        """Different candidates answered so far."""
-        return len(self._answered)
-
     def knows(self, candidate: Candidate) -> bool:
         """Whether an earlier batch has the answer, so that asking again costs nothing."""
         return candidate.key in self._answered

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +40,7 @@ from service.result import (
     VerdictReport,
 )
 from service.spec import SearchOptions
+from service.version import VERSION
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +173,7 @@ def _result(
         seconds=seconds,
         stop_reason=found.study.stop_reason,
         provenance=Provenance(
-            version=version("transfermask"),
+            version=VERSION,
             torch=torch.__version__,
             device=describe_device(bench.device),
             seed=options.seed,
