@@ -19,7 +19,7 @@ from scipy.stats import spearmanr
 
 from benchmarks.record import conditions_of, over_seeds, show, write_record
 from models.inputs import InputFolder
-from models.plan import vmap_plan
+from models.plan import fused_plan
 from search.decisions import DecisionLog
 from search.evaluation import FINAL_REPLICATE, SEARCH_REPLICATE, Arm, Candidate
 from search.final import at_own_best_arm
@@ -35,7 +35,7 @@ N_RANDOM, FACTORS = 14, (1.0, 3.0)
 def measure(seed: int, folder: Path) -> dict[str, Any]:
     """Score the masks of one seed both ways."""
     document = json.loads(SPEC.read_text(encoding="utf-8"))
-    document |= {"seed": seed, "plan": vmap_plan(24, threads=1).model_dump()}
+    document |= {"seed": seed, "plan": fused_plan("vmap", 24, threads=1).model_dump()}
     spec = SearchSpec.model_validate(document)
     decisions = DecisionLog(InMemoryLedger())
     bench = compose(spec, decisions=decisions, folder=folder, inputs=InputFolder(folder))

@@ -29,7 +29,7 @@ def run_seed(seed: int) -> list[dict[str, Any]]:
     The second one finds in its ledger what the first one measured in search and race: equal keys, equal results.
     """
     from models.inputs import InputFolder
-    from models.plan import vmap_plan
+    from models.plan import fused_plan
     from search.ledger import EvaluationRow, InMemoryLedger, Row
     from service.pipeline import run_search
     from service.spec import SearchSpec
@@ -39,7 +39,7 @@ def run_seed(seed: int) -> list[dict[str, Any]]:
         document = json.loads(SPEC.read_text(encoding="utf-8"))
         if document["optimizer"]["kind"] != optimizer:
             document["optimizer"] = {"kind": optimizer}
-        document |= {"seed": seed, "plan": vmap_plan(CHUNK, threads=1).model_dump()}
+        document |= {"seed": seed, "plan": fused_plan("vmap", CHUNK, threads=1).model_dump()}
         ledger = InMemoryLedger(known)
         with tempfile.TemporaryDirectory() as folder:
             result = run_search(

@@ -31,7 +31,7 @@ from models.family import build_family
 from models.graft import graft
 from models.inputs import InputFolder
 from models.minibatches import draw_minibatches
-from models.plan import Plan, vmap_plan
+from models.plan import Plan, fused_plan
 from models.randomness import derive_seed
 from models.splits import load_task
 from models.strategy import build_strategy
@@ -113,7 +113,7 @@ def main() -> None:
     masks = [Genome.from_bits(row) for row in rng.random((N_CANDIDATES, task.genes.n_genes)) < 0.5]
     candidates = [Candidate(mask, STEPS) for mask in masks]
     device = torch.device("cpu")
-    fused = GraftEvaluator(task, vmap_plan(FUSED_CHUNK, cores), device)
+    fused = GraftEvaluator(task, fused_plan("vmap", FUSED_CHUNK, cores), device)
     loop = GraftEvaluator(task, Plan(layout="loop", threads=cores), device)
     seconds: dict[str, list[float]] = {"fused": [], "loop plan": [], "plain loop": [], "pool": []}
     os.environ["OMP_NUM_THREADS"] = "1"

@@ -25,7 +25,7 @@ from models.checkpoints import State
 from models.evaluator import GraftEvaluator, Task
 from models.genes import GenomeOptions, build_gene_map
 from models.inputs import InputFolder
-from models.plan import vmap_plan
+from models.plan import fused_plan
 from models.randomness import derive_seed
 from models.splits import load_task
 from models.strategy import build_strategy
@@ -48,7 +48,7 @@ SPEC: dict[str, Any] = {
     "fitness": {"metric": "log_loss"},
     "budget": {"evaluations": BUDGET},
     "final": {"steps": STEPS, "replicates": 3, "learning_rate_factors": [1]},
-    "plan": vmap_plan(64, threads=1).model_dump(),
+    "plan": fused_plan("vmap", 64, threads=1).model_dump(),
 }
 
 
@@ -88,7 +88,7 @@ def _fresh(spec: SearchSpec, family: Any, shape: Any, inputs: InputFolder, name:
 
 def enumerate_masks(task: Task) -> dict[Genome, float]:
     """Fitness of all masks at replicate 0."""
-    plan = vmap_plan(64, threads=1)
+    plan = fused_plan("vmap", 64, threads=1)
     evaluator = GraftEvaluator(task, plan, torch.device("cpu"))
     masks = [Genome(keeps) for keeps in itertools.product((False, True), repeat=N_LAYERS)]
     fitness: dict[Genome, float] = {}

@@ -12,14 +12,17 @@ from torch import Tensor, nn
 from models.checkpoints import State
 from models.dataset import Examples
 from models.final_artifacts import FinalArtifacts, TestScores
+from models.freezing import Freezing, tensors_kept
 from models.genes import GeneMap
 from models.graft import complete_state, graft_population
+from models.layout import Recipe
 from models.memory import is_out_of_memory
 from models.metrics import MetricName, fitness, sample_hits, sample_losses
 from models.minibatches import draw_minibatches
 from models.placement import placed_network, placed_state
 from models.plan import Plan
 from models.population import build_layout
+from models.precision import arithmetic
 from models.randomness import seeded_torch
 from models.splits import TaskData
 from models.strategy import Strategy
@@ -106,8 +109,9 @@ class GraftEvaluator:
     def _evaluate(
         self, candidates: Sequence[Candidate]
     ) -> list[tuple[Outcome, float | None, float | None]]:
-        state = self._grafted(candidates)
-        self._fine_tune(state, candidates[0])
+        padded = self._padded(candidates)
+        state = self._grafted(padded)
+        self._fine_tune(state, padded)
         hits, losses = self._scores(state, self._data.validation)
         is_sound = torch.isfinite(losses).all(dim=1)
         if self._artifacts is not None:
@@ -125,8 +129,8 @@ class GraftEvaluator:
             for row in range(len(candidates))
         ]
 
-    def _grafted(self, candidates: Sequence[Candidate]) -> State:
-        """Starting weights of a chunk, padded with copies of its first candidate."""
+    def _padded(self, candidates: Sequence[Candidate]) -> list[Candidate]:
+        """The chunk, filled up with its first candidate to a size of the plan."""
         first = candidates[0]
         for other in candidates:
             if (other.fidelity, other.arm, other.replicate) != (
@@ -138,26 +142,40 @@ class GraftEvaluator:
                     f"a chunk of one fidelity, arm and replicate has {first} and {other}"
                 )
         padding = self._plan.padded_size(len(candidates)) - len(candidates)
-        masks = [candidate.genome.keeps for candidate in (*candidates, *[first] * padding)]
+        return [*candidates, *[first] * padding]
+
+    def _grafted(self, candidates: Sequence[Candidate]) -> State:
+        """Starting weights of a chunk."""
+        masks = [candidate.genome.keeps for candidate in candidates]
         keeps = torch.tensor(masks, dtype=torch.bool, device=self._device)
         target = placed_state(
-            self._task.target(first.replicate), self._device, self._plan.torch_dtype
+            self._task.target(candidates[0].replicate), self._device, self._plan.torch_dtype
         )
         return graft_population(target, self._source, self._task.genes, keeps)
 
-    def _fine_tune(self, state: State, recipe: Candidate) -> None:
-        task = self._task
+    def _fine_tune(self, state: State, candidates: Sequence[Candidate]) -> None:
+        task, first = self._task, candidates[0]
         config = task.strategy.config
-        learning_rate = recipe.arm.learning_rate
+        learning_rate = first.arm.learning_rate
         if learning_rate is None:
             learning_rate = config.learning_rates[0]
+        genomes = [candidate.genome for candidate in candidates]
+        freezing = Freezing(
+            tuple(task.strategy.frozen(task.genes, genome) for genome in genomes),
+            tensors_kept(task.genes, genomes),
+        )
         minibatches = draw_minibatches(
-            len(self._data.train), recipe.fidelity, config.batch_size, task.seed, recipe.replicate
+            len(self._data.train), first.fidelity, config.batch_size, task.seed, first.replicate
         ).to(self._device)
-        with seeded_torch(task.seed, "layers", recipe.replicate):
-            self._layout.train(state, self._data.train, minibatches, task.strategy, learning_rate)
+        recipe = Recipe(task.strategy, learning_rate, freezing)
+        with (
+            seeded_torch(task.seed, "layers", first.replicate),
+            arithmetic(self._plan.dtype, self._device),
+        ):
+            self._layout.train(state, self._data.train, minibatches, recipe)
 
     def _scores(self, state: State, part: Examples) -> tuple[Tensor, Tensor]:
         """Hits and losses ``(P, N)`` on one part."""
-        logits = self._layout.logits(state, part)
+        with arithmetic(self._plan.dtype, self._device):
+            logits = self._layout.logits(state, part)
         return sample_hits(logits, part.labels), sample_losses(logits, part.labels)

@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from torch import Tensor
 
 from models.checkpoints import State
 from models.dataset import Examples
+from models.freezing import Freezing
 from models.strategy import Strategy
 
 # Samples per forward pass when nothing is trained: bounds memory, costs nothing.
 SCORING_BATCH = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How a chunk is trained.
+
+    Attributes:
+        strategy: What a training step minimises, and with what.
+        learning_rate: Of every candidate in the chunk.
+        freezing: What training leaves as it is.
+    """
+
+    strategy: Strategy
+    learning_rate: float
+    freezing: Freezing
 
 
 class Layout(Protocol):
@@ -21,14 +38,7 @@ class Layout(Protocol):
     layers draw from torch's global generator, the same draws for every candidate.
     """
 
-    def train(
-        self,
-        state: State,
-        data: Examples,
-        minibatches: Tensor,
-        strategy: Strategy,
-        learning_rate: float,
-    ) -> None:
+    def train(self, state: State, data: Examples, minibatches: Tensor, recipe: Recipe) -> None:
         """Run one training step per row of ``minibatches``, int64 ``(steps, batch)``; changes ``state`` in place."""
         ...
 

@@ -6,18 +6,16 @@ before its first evaluation; a spec may pin it.
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from models.devices import available_cores
 from models.population import LayoutName
+from models.precision import DTypeName, storage_dtype
 
 # Chunks are padded to the next size, so that few different computations occur and a candidate's result does not depend
 # on how many neighbours it has.
 CHUNK_SIZES = (1, 2, 3, 4, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64)
-DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
 class Plan(BaseModel):
@@ -25,16 +23,27 @@ class Plan(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    layout: LayoutName = Field(description="vmap: a chunk trains as one network; loop: one by one")
+    layout: LayoutName = Field(
+        description="stacked or vmap: a chunk trains as one network; loop: one by one"
+    )
     chunks: tuple[int, ...] = Field(
         (1,),
         min_length=1,
         max_length=64,
         description="allowed chunk sizes, ascending; the last is the usual one",
     )
-    dtype: Literal["float32", "float64"] = Field("float32", description="of weights and data")
+    dtype: DTypeName = Field(
+        "float32",
+        description="arithmetic; bfloat16 and tf32 keep the weights in float32 and are for products only",
+    )
     threads: int = Field(
         default_factory=available_cores, ge=1, le=1024, description="CPU threads of one computation"
+    )
+    processes: int = Field(
+        1, ge=1, le=256, description="chunks that are trained side by side, each in its own process"
+    )
+    captured: bool = Field(
+        False, description="replay each training step as one captured graph; CUDA only"
     )
 
     @model_validator(mode="after")
@@ -54,16 +63,21 @@ class Plan(BaseModel):
         return self.chunks[-1]
 
     @property
+    def candidates_at_once(self) -> int:
+        """Candidates that are measured at the same time when there are enough: one chunk per process."""
+        return self.chunk_size * self.processes
+
+    @property
     def torch_dtype(self) -> torch.dtype:
-        """The dtype as torch has it."""
-        return DTYPES[self.dtype]
+        """What weights and data are stored in."""
+        return storage_dtype(self.dtype)
 
     def padded_size(self, n_candidates: int) -> int:
         """The chunk size that holds so many candidates; beyond the largest, exactly that many."""
         return next((size for size in self.chunks if size >= n_candidates), n_candidates)
 
 
-def vmap_plan(chunk_size: int, threads: int) -> Plan:
+def fused_plan(layout: LayoutName, chunk_size: int, threads: int, processes: int = 1) -> Plan:
     """A fused plan with the usual sizes up to one."""
     sizes = tuple(size for size in CHUNK_SIZES if size < chunk_size)
-    return Plan(layout="vmap", chunks=(*sizes, chunk_size), threads=threads)
+    return Plan(layout=layout, chunks=(*sizes, chunk_size), threads=threads, processes=processes)

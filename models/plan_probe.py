@@ -13,9 +13,11 @@ from torch import nn
 from models.checkpoints import State
 from models.dataset import Examples
 from models.devices import available_cores
+from models.freezing import nothing_frozen
+from models.layout import Recipe
 from models.memory import is_out_of_memory
 from models.minibatches import draw_minibatches
-from models.plan import CHUNK_SIZES, Plan, vmap_plan
+from models.plan import CHUNK_SIZES, Plan, fused_plan
 from models.population import build_layout
 from models.strategy import Strategy
 
@@ -66,7 +68,7 @@ def probe_plans(work: ProbeWork, most_candidates: int) -> ProbeOutcome:
     for size in PROBED_CHUNKS:
         if size > max(most_candidates, PROBED_CHUNKS[0]):
             break
-        plan = vmap_plan(size, threads)
+        plan = fused_plan("vmap", size, threads)
         try:
             taken = _milliseconds(plan, work)
         except (RuntimeError, MemoryError, NotImplementedError) as error:
@@ -108,7 +110,8 @@ def _milliseconds(plan: Plan, work: ProbeWork) -> float:
             for name, tensor in work.state.items()
         }
         started = time.perf_counter()
-        layout.train(population, work.data, minibatches, work.strategy, config.learning_rates[0])
+        recipe = Recipe(work.strategy, config.learning_rates[0], nothing_frozen(plan.chunk_size))
+        layout.train(population, work.data, minibatches, recipe)
         if device.type == "cuda":
             torch.cuda.synchronize()
         durations.append(time.perf_counter() - started)

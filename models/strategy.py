@@ -8,7 +8,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from models.genes import GeneMap
 from models.training_optimizers import AdamConfig, TrainingOptimizer
+from search.genome import Genome
 from search.registry import PluginConfig, Registry
 
 LearningRate = Annotated[float, Field(ge=1e-12, le=1e12)]
@@ -38,6 +40,10 @@ class Strategy(Protocol):
     """What one training step does to one candidate; every layout runs it, alone or for a whole chunk."""
 
     config: StrategyConfig
+
+    def frozen(self, genes: GeneMap, genome: Genome) -> frozenset[str]:
+        """Names of the tensors that training leaves as they are in a candidate of that mask."""
+        ...
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Mean loss of one candidate on one minibatch: a scalar from ``(N, C)`` and ``(N,)``."""

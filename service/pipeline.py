@@ -74,7 +74,7 @@ def run_phases(
         bench.evaluator,
         ledger,
         decisions,
-        chunk_size=bench.plan.chunk_size,
+        chunk_size=bench.plan.candidates_at_once,
         listener=tracker.measured,
         started_at=started_at,
     )

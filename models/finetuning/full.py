@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from models.genes import GeneMap
 from models.strategy import STRATEGIES, StrategyConfig
+from search.genome import Genome
 
 
 class FullConfig(StrategyConfig):
@@ -24,6 +26,10 @@ class FullFineTuning:
     def __init__(self, config: FullConfig) -> None:
         """Bind the options."""
         self.config = config
+
+    def frozen(self, genes: GeneMap, genome: Genome) -> frozenset[str]:  # noqa: ARG002 - all alike
+        """Give no name: everything is trained."""
+        return frozenset()
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Mean cross entropy."""

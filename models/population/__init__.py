@@ -10,7 +10,7 @@ from models.layout import Layout
 from models.population.loop import LoopLayout
 from models.population.vmap import VmapLayout
 
-LayoutName = Literal["vmap", "loop"]
+LayoutName = Literal["stacked", "vmap", "loop"]
 
 
 def build_layout(name: LayoutName, network: nn.Module) -> Layout:

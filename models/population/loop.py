@@ -10,9 +10,8 @@ from torch import Tensor, nn
 
 from models.checkpoints import State
 from models.dataset import Examples
-from models.layout import SCORING_BATCH
+from models.layout import SCORING_BATCH, Recipe
 from models.scratch_buffers import ScratchBuffers
-from models.strategy import Strategy
 
 
 class LoopLayout:
@@ -22,20 +21,13 @@ class LoopLayout:
         """Take a network; its weights are overwritten."""
         self._network, self._scratch = network, ScratchBuffers(network)
 
-    def train(
-        self,
-        state: State,
-        data: Examples,
-        minibatches: Tensor,
-        strategy: Strategy,
-        learning_rate: float,
-    ) -> None:
+    def train(self, state: State, data: Examples, minibatches: Tensor, recipe: Recipe) -> None:
         """Load, train and store each candidate in turn."""
         for row in range(_population_size(state)):
             self._load(state, row)
             # Forked, so that every candidate has the same draws.
             with torch.random.fork_rng():
-                self._train_loaded(data, minibatches, strategy, learning_rate)
+                self._train_loaded(data, minibatches, recipe)
             trained = self._network.state_dict()
             for name, tensor in state.items():
                 tensor[row] = trained[name]
@@ -51,19 +43,17 @@ class LoopLayout:
             rows.append(torch.cat([self._network(**part.take(piece).inputs) for piece in pieces]))
         return torch.stack(rows)
 
-    def _train_loaded(
-        self, data: Examples, minibatches: Tensor, strategy: Strategy, learning_rate: float
-    ) -> None:
+    def _train_loaded(self, data: Examples, minibatches: Tensor, recipe: Recipe) -> None:
         self._scratch.restore()
         self._network.train()
         trained: list[Tensor] = [
             weight for weight in self._network.parameters() if weight.requires_grad
         ]
-        optimizer = strategy.build_optimizer(trained, learning_rate)
+        optimizer = recipe.strategy.build_optimizer(trained, recipe.learning_rate)
         for indices in minibatches:
             minibatch = data.take(indices)
             optimizer.zero_grad()
-            strategy.loss(self._network(**minibatch.inputs), minibatch.labels).backward()
+            recipe.strategy.loss(self._network(**minibatch.inputs), minibatch.labels).backward()
             optimizer.step()
 
     def _load(self, state: State, row: int) -> None:

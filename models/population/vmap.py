@@ -11,9 +11,8 @@ from torch.func import functional_call, vmap
 
 from models.checkpoints import State
 from models.dataset import Examples
-from models.layout import SCORING_BATCH
+from models.layout import SCORING_BATCH, Recipe
 from models.scratch_buffers import ScratchBuffers
-from models.strategy import Strategy
 
 
 class VmapLayout:
@@ -26,14 +25,7 @@ class VmapLayout:
             name for name, parameter in network.named_parameters() if parameter.requires_grad
         }
 
-    def train(
-        self,
-        state: State,
-        data: Examples,
-        minibatches: Tensor,
-        strategy: Strategy,
-        learning_rate: float,
-    ) -> None:
+    def train(self, state: State, data: Examples, minibatches: Tensor, recipe: Recipe) -> None:
         """Train all candidates with one optimizer over the stacked leaves."""
         self._scratch.restore()
         self._network.train()
@@ -47,10 +39,10 @@ class VmapLayout:
             parameters: State, own_others: State, inputs: State, labels: Tensor
         ) -> Tensor:
             logits = functional_call(self._network, (parameters, own_others), (), inputs)
-            return strategy.loss(logits, labels)
+            return recipe.strategy.loss(logits, labels)
 
         losses = vmap(loss_of_one, in_dims=(0, 0, None, None), randomness="same")
-        optimizer = strategy.build_optimizer(list(leaves.values()), learning_rate)
+        optimizer = recipe.strategy.build_optimizer(list(leaves.values()), recipe.learning_rate)
         for indices in minibatches:
             minibatch = data.take(indices)
             optimizer.zero_grad()

@@ -12,7 +12,9 @@ from torch.nn.functional import cross_entropy
 from models.dataset import Examples
 from models.evaluator import Task
 from models.finetuning.full import FullConfig
+from models.freezing import nothing_frozen
 from models.graft import graft_population
+from models.layout import Recipe
 from models.plan import Plan
 from models.population.loop import LoopLayout
 from models.population.vmap import VmapLayout
@@ -123,7 +125,9 @@ def test_keep_all_equals_ordinary_training_of_the_target() -> None:
         loss.backward()
         optimizer.step()
     layout = VmapLayout(build_network(*NETWORKS["cnn_batch"]))
-    layout.train(population, data, minibatches.view(2, 8), task.strategy, 0.01)
+    layout.train(
+        population, data, minibatches.view(2, 8), Recipe(task.strategy, 0.01, nothing_frozen(1))
+    )
     for name, tensor in network.state_dict().items():
         torch.testing.assert_close(population[name][0], tensor)
 
@@ -133,7 +137,12 @@ def test_each_candidate_has_its_own_running_statistics() -> None:
     keeps = torch.tensor([[True], [False]]).expand(2, task.genes.n_genes)
     population = graft_population(task.target(0), task.source, task.genes, keeps)
     layout = VmapLayout(build_network(*NETWORKS["cnn_batch"]))
-    layout.train(population, examples(24), torch.arange(8).view(1, 8), task.strategy, 0.01)
+    layout.train(
+        population,
+        examples(24),
+        torch.arange(8).view(1, 8),
+        Recipe(task.strategy, 0.01, nothing_frozen(2)),
+    )
     assert not torch.equal(population["norm2.running_mean"][0], population["norm2.running_mean"][1])
     assert population["norm2.num_batches_tracked"].tolist() == [1, 1]
 
@@ -159,5 +168,7 @@ def test_training_leaves_plain_tensors() -> None:
     }
     data = Examples({"x": torch.randn(8, *IMAGES.inputs["x"])}, torch.arange(8) % N_CLASSES)
     strategy = build_strategy(FullConfig())
-    VmapLayout(network).train(state, data, torch.arange(8).view(1, 8), strategy, 0.01)
+    VmapLayout(network).train(
+        state, data, torch.arange(8).view(1, 8), Recipe(strategy, 0.01, nothing_frozen(2))
+    )
     assert not any(tensor.requires_grad for tensor in state.values())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from models.plan import Plan, vmap_plan
+from models.plan import Plan, fused_plan
 
 
 def test_a_chunk_is_padded_to_the_next_size() -> None:
@@ -15,7 +15,7 @@ def test_a_chunk_is_padded_to_the_next_size() -> None:
 
 
 def test_a_fused_plan_has_a_short_ladder_up_to_its_size() -> None:
-    assert vmap_plan(8, threads=2).chunks == (1, 2, 3, 4, 6, 8)
+    assert fused_plan("vmap", 8, threads=2).chunks == (1, 2, 3, 4, 6, 8)
 
 
 @pytest.mark.parametrize("chunks", [(1, 8, 4), (1, 4, 4), (0, 4), (4, 8), ()])
@@ -35,7 +35,8 @@ def test_a_plan_survives_json() -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"layout": "pool"}, {"threads": 0}, {"dtype": "bfloat16"}, {"gpu": 1}]
+    "change",
+    [{"layout": "pool"}, {"threads": 0}, {"dtype": "float16"}, {"processes": 0}, {"gpu": 1}],
 )
 def test_what_no_plan_has_is_refused(change: dict[str, object]) -> None:
     with pytest.raises(ValidationError, match=next(iter(change))):

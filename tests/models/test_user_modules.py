@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from models.evaluator import Task
+from models.freezing import nothing_frozen
+from models.layout import Recipe
 from models.plan import Plan
 from models.population import build_layout
 from models.scratch_buffers import ScratchBuffers
@@ -57,7 +59,12 @@ def test_weights_that_the_network_freezes_stay_as_they_were_in_every_plan(plan: 
     layout = build_layout(plan.layout, task.network)
     state = {name: x.unsqueeze(0).clone() for name, x in task.target(0).items()}
     before = {name: x.clone() for name, x in state.items()}
-    layout.train(state, task.data.train, torch.arange(24).view(3, 8), task.strategy, 0.01)
+    layout.train(
+        state,
+        task.data.train,
+        torch.arange(24).view(3, 8),
+        Recipe(task.strategy, 0.01, nothing_frozen(1)),
+    )
     assert torch.equal(state["first.weight"], before["first.weight"])
     assert not torch.equal(state["head.weight"], before["head.weight"])
 
