@@ -15,10 +15,11 @@ from models.population.vmap import VmapLayout
 from models.randomness import seeded_torch
 from models.shapes import DataShape
 from models.weights_source import state_shapes
-from search.errors import UnknownPluginError
+from search.errors import InvalidInputError, UnknownPluginError
 
-SHAPE = DataShape({"x": (1, 8, 8)}, 3)
-X, LABELS = torch.randn(6, 1, 8, 8), torch.arange(6) % 3
+# An image and a sequence; a family is tested on the first that it takes.
+SHAPES = (DataShape({"x": (1, 8, 8)}, 3), DataShape({"x": (5, 4)}, 3))
+LABELS = torch.arange(6) % 3
 
 
 @pytest.fixture(params=FAMILIES.names())
@@ -26,9 +27,25 @@ def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+def shape_of(kind: str) -> DataShape:
+    family = build_family(FAMILIES.config(kind).model_validate({}))
+    for shape in SHAPES:
+        try:
+            with torch.device("meta"):
+                family.build(shape)
+        except InvalidInputError:
+            continue
+        return shape
+    raise AssertionError(f"{kind} takes none of {[dict(shape.inputs) for shape in SHAPES]}")
+
+
 def build(kind: str, seed: int = 0) -> nn.Module:
     with seeded_torch(seed):
-        return build_family(FAMILIES.config(kind).model_validate({})).build(SHAPE)
+        return build_family(FAMILIES.config(kind).model_validate({})).build(shape_of(kind))
+
+
+def samples(kind: str) -> torch.Tensor:
+    return torch.randn(len(LABELS), *shape_of(kind).inputs["x"])
 
 
 def test_options_have_a_schema_and_refuse_unknown_keys(kind: str) -> None:
@@ -51,13 +68,19 @@ def test_the_meta_device_shows_the_same_tensors(kind: str) -> None:
     assert state_shapes(network) == state_shapes(build(kind))
 
 
+def test_data_that_do_not_fit_are_refused(kind: str) -> None:
+    family = build_family(FAMILIES.config(kind).model_validate({}))
+    with pytest.raises(InvalidInputError, match="dataset: inputs"):
+        family.build(DataShape({"of no family": (5,)}, 3))
+
+
 def test_named_inputs_give_logits(kind: str) -> None:
-    assert build(kind)(x=X).shape == (6, SHAPE.n_classes)
+    assert build(kind)(x=samples(kind)).shape == (len(LABELS), shape_of(kind).n_classes)
 
 
 def test_one_step_of_training_reaches_every_parameter(kind: str) -> None:
     network = build(kind)
-    loss = cross_entropy(network(x=X), LABELS)
+    loss = cross_entropy(network(x=samples(kind)), LABELS)
     loss.backward()
     assert torch.isfinite(loss)
     assert all(parameter.grad is not None for parameter in network.parameters())
@@ -77,12 +100,12 @@ def test_genes_hold_every_tensor_once(kind: str, granularity: str) -> None:
 
 
 def test_a_population_can_be_fused(kind: str) -> None:
-    network = build(kind)
+    network, x = build(kind), samples(kind)
     state = {
         name: tensor.repeat(2, *[1] * tensor.ndim) for name, tensor in network.state_dict().items()
     }
-    logits = VmapLayout(network).logits(state, Examples({"x": X}, LABELS))
-    torch.testing.assert_close(logits[1], network.eval()(x=X), rtol=1e-4, atol=1e-5)
+    logits = VmapLayout(network).logits(state, Examples({"x": x}, LABELS))
+    torch.testing.assert_close(logits[1], network.eval()(x=x), rtol=1e-4, atol=1e-5)
 
 
 def test_an_unknown_family_is_refused_with_the_known_ones() -> None:
