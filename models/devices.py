@@ -18,14 +18,24 @@ def describe_device(device: torch.device) -> str:
     """Name the chip, for provenance."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
+    return _cpuinfo("model name") or platform.processor() or platform.machine()
+
+
+def processor_features() -> frozenset[str]:
+    """Names of the processor's instruction sets as Linux gives them; none elsewhere."""
+    return frozenset((_cpuinfo("flags") or _cpuinfo("Features")).split())
 
 
 def available_cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _cpuinfo(field: str) -> str:
+    """A field of the first processor in Linux's list; empty where there is none."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return ""
+    found = (value for name, _, value in (x.partition(":") for x in lines) if name.strip() == field)
+    return next(found, "").strip()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -23,11 +24,12 @@ from models.placement import placed_network, placed_state
 from models.plan import Plan
 from models.population import build_layout
 from models.precision import arithmetic
-from models.randomness import seeded_torch
+from models.randomness import generator, seeded_torch
 from models.splits import TaskData
 from models.strategy import Strategy
 from search.errors import ChunkOutOfMemoryError
 from search.evaluation import Candidate, Evaluation, Outcome
+from search.genome import Genome
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,9 @@ class GraftEvaluator:
     """Measures masks; bit for bit repeatable on the CPU.
 
     A chunk is padded to one of the plan's sizes, so that a candidate's score does not depend on its neighbours.
+
+    Attributes:
+        computing_seconds: Spent so far on training chunks and applying them; the rest of an evaluation is overhead.
     """
 
     def __init__(
@@ -77,9 +82,13 @@ class GraftEvaluator:
             artifacts: If given, candidates are scored on the test part too, and what a final keeps is written there.
         """
         torch.set_num_threads(plan.threads)
+        self.computing_seconds = 0.0
         self._task, self._plan, self._device, self._artifacts = task, plan, device, artifacts
         self._layout = build_layout(
-            plan.layout, placed_network(task.network, device, plan.torch_dtype)
+            plan.layout,
+            placed_network(task.network, device, plan.torch_dtype),
+            channels_last=plan.channels_last,
+            captured=plan.captured,
         )
         self._data = task.data.to(device, plan.torch_dtype)
         self._source = placed_state(task.source, device, plan.torch_dtype)
@@ -105,6 +114,18 @@ class GraftEvaluator:
             Evaluation(candidate, outcome, score, seconds, loss)
             for candidate, (outcome, score, loss) in zip(candidates, evaluated, strict=True)
         ]
+
+    def rehearse(self, steps: int) -> None:
+        """Graft and train one full chunk of drawn masks, as ``evaluate`` does, and forget it.
+
+        Raises:
+            RuntimeError: The plan's layout cannot compute this network, or memory ran out.
+        """
+        stream = generator(0, "rehearsal")
+        n_candidates, n_genes = self._plan.chunk_size, self._task.genes.n_genes
+        bits = (torch.rand(n_candidates, n_genes, generator=stream) < 0.5).tolist()
+        candidates = [Candidate(Genome(tuple(row)), steps) for row in bits]
+        self._fine_tune(self._grafted(candidates), candidates)
 
     def _evaluate(
         self, candidates: Sequence[Candidate]
@@ -171,11 +192,21 @@ class GraftEvaluator:
         with (
             seeded_torch(task.seed, "layers", first.replicate),
             arithmetic(self._plan.dtype, self._device),
+            self._computing(),
         ):
             self._layout.train(state, self._data.train, minibatches, recipe)
 
     def _scores(self, state: State, part: Examples) -> tuple[Tensor, Tensor]:
         """Hits and losses ``(P, N)`` on one part."""
-        with arithmetic(self._plan.dtype, self._device):
+        with arithmetic(self._plan.dtype, self._device), self._computing():
             logits = self._layout.logits(state, part)
         return sample_hits(logits, part.labels), sample_losses(logits, part.labels)
+
+    @contextmanager
+    def _computing(self) -> Iterator[None]:
+        """Add the time of a block to ``computing_seconds``; one that fails is not counted."""
+        started = time.perf_counter()
+        yield
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+        self.computing_seconds += time.perf_counter() - started

@@ -25,6 +25,12 @@ class Freezing:
     frozen: tuple[frozenset[str], ...]
     kept: Mapping[str, tuple[bool, ...]]
 
+    def of(self, rows: Sequence[int]) -> Freezing:
+        """The same for some of the candidates."""
+        frozen = tuple(self.frozen[row] for row in rows)
+        kept = {name: tuple(bits[row] for row in rows) for name, bits in self.kept.items()}
+        return Freezing(frozen, kept)
+
     def rows(self, name: str) -> tuple[bool, ...]:
         """For each candidate, whether one tensor is frozen."""
         return tuple(name in names for names in self.frozen)
@@ -33,6 +39,11 @@ class Freezing:
     def everywhere(self) -> frozenset[str]:
         """Tensors that all candidates freeze: they need no gradient."""
         return frozenset.intersection(*self.frozen)
+
+    @property
+    def shared(self) -> frozenset[str]:
+        """Tensors that all candidates freeze and that are equal in all of them."""
+        return frozenset(name for name in self.everywhere if len(set(self.kept[name])) == 1)
 
     @property
     def somewhere(self) -> frozenset[str]:

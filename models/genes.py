@@ -43,22 +43,29 @@ class Gene:
 
 @dataclass(frozen=True, slots=True)
 class FixedTensor:
-    """A tensor that is no gene, and why."""
+    """A tensor that is no gene, and why.
+
+    ``is_chosen`` where the user decided it: by a pin, or by groups that leave the tensor out.  Else there was no
+    choice, as for a head that the source has in another shape.
+    """
 
     name: str
     reason: str
+    is_chosen: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class GeneMap:
     """Every tensor of a network's state: in one gene, always kept, or always transferred.
 
-    A tied tensor is listed under the first of its names; ``aliases`` maps its other names to that one.
+    A tied tensor is listed under the first of its names; ``aliases`` maps its other names to that one.  ``tensors`` are
+    all of them in the order of the network.
     """
 
     genes: tuple[Gene, ...]
     kept: tuple[FixedTensor, ...]
     transferred: tuple[FixedTensor, ...]
+    tensors: tuple[str, ...]
     aliases: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -82,7 +89,7 @@ def build_gene_map(
     """
     tensors = NamedTensors(network)
     fixed_keep = _without_counterpart(tensors, source_shapes)
-    fixed_transfer: dict[str, str] = {}
+    fixed_transfer: dict[str, FixedTensor] = {}
     for decision, patterns in (("keep", options.keep), ("transfer", options.transfer)):
         for pattern in patterns:
             for name in matching(tensors.names, pattern, f"genome.{decision}"):
@@ -90,10 +97,10 @@ def build_gene_map(
                     raise InvalidInputError(
                         "genome.transfer",
                         repr(pattern),
-                        f"tensors that can be: {name} {fixed_keep[name]}",
+                        f"tensors that can be: {name} {fixed_keep[name].reason}",
                     )
                 pins = fixed_keep if decision == "keep" else fixed_transfer
-                pins.setdefault(name, f"pinned by {pattern!r}")
+                pins.setdefault(name, FixedTensor(name, f"pinned by {pattern!r}", is_chosen=True))
     free = [name for name in tensors.names if name not in fixed_keep.keys() | fixed_transfer.keys()]
     genes = []
     for name, members in _groups(tensors, options).items():
@@ -102,35 +109,39 @@ def build_gene_map(
             genes.append(Gene(name, chosen, tensors.count_parameters(chosen)))
     grouped = {tensor for gene in genes for tensor in gene.tensors}
     reason = "is in no group" if options.groups else "belongs to no layer with parameters"
-    fixed_keep |= {name: reason for name in free if name not in grouped}
+    for name in free:
+        if name not in grouped:
+            fixed_keep[name] = FixedTensor(name, reason, is_chosen=options.groups is not None)
     # A mask over buffers alone would decide nothing that is trained.
     if not any(gene.parameters for gene in genes):
         raise InvalidInputError(
             "genome",
             f"no transferable gene among {len(tensors.names)} tensors",
             "at least one tensor that source and target share and that is not pinned; "
-            + "; ".join(f"{name} {reason}" for name, reason in list(fixed_keep.items())[:3]),
+            + "; ".join(f"{fixed.name} {fixed.reason}" for fixed in [*fixed_keep.values()][:3]),
         )
     return GeneMap(
         tuple(genes),
-        tuple(FixedTensor(name, reason) for name, reason in fixed_keep.items()),
-        tuple(FixedTensor(name, reason) for name, reason in fixed_transfer.items()),
+        tuple(fixed_keep.values()),
+        tuple(fixed_transfer.values()),
+        tuple(tensors.names),
         tensors.aliases,
     )
 
 
 def _without_counterpart(
     tensors: NamedTensors, source_shapes: Mapping[str, tuple[int, ...]]
-) -> dict[str, str]:
+) -> dict[str, FixedTensor]:
     """Tensors that the source cannot give, with the reason; tied tensors share one fate."""
-    reasons: dict[str, str] = {}
+    fixed: dict[str, FixedTensor] = {}
     for name, shape in tensors.shapes.items():
         given = source_shapes.get(name)
         if given is None:
-            reasons[name] = "is missing in the source"
+            fixed[name] = FixedTensor(name, "is missing in the source")
         elif tuple(given) != shape:
-            reasons[name] = f"has shape {tuple(given)} in the source, {shape} in the target"
-    return reasons
+            reason = f"has shape {tuple(given)} in the source, {shape} in the target"
+            fixed[name] = FixedTensor(name, reason)
+    return fixed
 
 
 def _groups(tensors: NamedTensors, options: GenomeOptions) -> dict[str, list[str]]:

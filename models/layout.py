@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from models.checkpoints import State
@@ -12,8 +14,8 @@ from models.dataset import Examples
 from models.freezing import Freezing
 from models.strategy import Strategy
 
-# Samples per forward pass when nothing is trained: bounds memory, costs nothing.
-SCORING_BATCH = 256
+# Samples times candidates per forward pass when nothing is trained: bounds memory, and fits into a processor's cache.
+SCORING_BATCH = {"cpu": 256, "cuda": 65536}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,10 @@ class Recipe:
     learning_rate: float
     freezing: Freezing
 
+    def of(self, rows: Sequence[int]) -> Recipe:
+        """The recipe of some of the candidates."""
+        return replace(self, freezing=self.freezing.of(rows))
+
 
 class Layout(Protocol):
     """Trains and applies a population whose state is stacked, ``(P, *shape)`` per tensor.
@@ -45,3 +51,11 @@ class Layout(Protocol):
     def logits(self, state: State, part: Examples) -> Tensor:
         """Apply every candidate in evaluation mode: ``(P, N, C)``."""
         ...
+
+
+def scoring_pieces(part: Examples, n_candidates: int) -> tuple[Tensor, ...]:
+    """Cut samples into pieces that are applied at once: indices, in order."""
+    device = part.labels.device
+    size = max(1, SCORING_BATCH.get(device.type, SCORING_BATCH["cpu"]) // n_candidates)
+    pieces: tuple[Tensor, ...] = torch.arange(len(part), device=device).split(size)
+    return pieces

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import torch
 
-_CPU_MESSAGES = ("can't allocate memory", "not enough memory", "out of memory")
+_CPU_MESSAGES = (
+    "can't allocate memory",
+    "not enough memory",
+    "out of memory",
+    "bad_alloc",
+    # oneDNN, whose descriptor of the primitive was accepted before: no memory for its code, or for its workspace.
+    "could not create a primitive\n",
+    "could not execute a primitive\n",
+)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -12,5 +20,5 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     return isinstance(error, RuntimeError) and any(
-        text in str(error).lower() for text in _CPU_MESSAGES
+        text in f"{error}\n".lower() for text in _CPU_MESSAGES
     )

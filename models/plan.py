@@ -42,6 +42,9 @@ class Plan(BaseModel):
     processes: int = Field(
         1, ge=1, le=256, description="chunks that are trained side by side, each in its own process"
     )
+    channels_last: bool = Field(
+        False, description="images in memory pixel by pixel, not channel by channel; not with vmap"
+    )
     captured: bool = Field(
         False, description="replay each training step as one captured graph; CUDA only"
     )
@@ -56,6 +59,16 @@ class Plan(BaseModel):
                 f"layout loop trains one by one: chunks must be [1], given {list(self.chunks)}"
             )
         return self
+
+    @property
+    def label(self) -> str:
+        """The plan in words, for tables: ``stacked x 8, channels last, 2 processes, 1 thread``."""
+        parts = [self.layout if self.layout == "loop" else f"{self.layout} x {self.chunk_size}"]
+        parts += [self.dtype] if self.dtype != "float32" else []
+        parts += ["channels last"] if self.channels_last else []
+        parts += ["captured"] if self.captured else []
+        parts += [f"{self.processes} processes"] if self.processes > 1 else []
+        return ", ".join([*parts, f"{self.threads} thread{'s' if self.threads > 1 else ''}"])
 
     @property
     def chunk_size(self) -> int:
@@ -77,7 +90,20 @@ class Plan(BaseModel):
         return next((size for size in self.chunks if size >= n_candidates), n_candidates)
 
 
-def fused_plan(layout: LayoutName, chunk_size: int, threads: int, processes: int = 1) -> Plan:
+def fused_plan(
+    layout: LayoutName,
+    chunk_size: int,
+    threads: int,
+    *,
+    processes: int = 1,
+    channels_last: bool = False,
+) -> Plan:
     """A fused plan with the usual sizes up to one."""
     sizes = tuple(size for size in CHUNK_SIZES if size < chunk_size)
-    return Plan(layout=layout, chunks=(*sizes, chunk_size), threads=threads, processes=processes)
+    return Plan(
+        layout=layout,
+        chunks=(*sizes, chunk_size),
+        threads=threads,
+        processes=processes,
+        channels_last=channels_last,
+    )

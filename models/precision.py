@@ -8,12 +8,23 @@ from typing import Literal
 
 import torch
 
+from models.devices import processor_features
+
 DTypeName = Literal["float32", "float64", "bfloat16", "tf32"]
 
 
 def storage_dtype(name: DTypeName) -> torch.dtype:
     """What weights, data and optimizer state are stored in."""
     return torch.float64 if name == "float64" else torch.float32
+
+
+def faster_precisions(device: torch.device) -> tuple[DTypeName, ...]:
+    """Reduced precisions for which a device has units of its own; whether they are faster is for a probe to find."""
+    if device.type == "cuda":
+        has_bfloat16 = torch.cuda.is_bf16_supported(including_emulation=False)
+        return ("tf32", "bfloat16") if has_bfloat16 else ()
+    units = {"avx512_bf16", "amx_bf16", "bf16"}
+    return ("bfloat16",) if units & processor_features() else ()
 
 
 @contextmanager

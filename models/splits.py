@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.model_selection import train_test_split
 
 from models.dataset import Dataset, DatasetConfig, Examples
 from models.randomness import derive_seed
@@ -153,6 +152,9 @@ def split(
     for name, size in parts.items():
         if size < len(classes):
             raise DataError(f"{field}.{name}", size, f"at least {len(classes)}, one of each class")
+    # Takes a second to load, and processes that only measure never split.
+    from sklearn.model_selection import train_test_split  # noqa: PLC0415
+
     remaining = np.arange(len(labels))
     chosen: dict[str, NDArray[np.int64]] = {}
     for name, size in wanted.items():

@@ -7,6 +7,7 @@ from typing import Annotated, Protocol
 import torch
 from pydantic import Field
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 
 from models.genes import GeneMap
 from models.training_optimizers import AdamConfig, TrainingOptimizer
@@ -35,11 +36,21 @@ class StrategyConfig(PluginConfig):
         rates = self.learning_rate
         return (rates,) if isinstance(rates, float) else tuple(dict.fromkeys(rates))
 
+    def check(self, genes: GeneMap) -> None:
+        """Refuse genes that the strategy cannot serve.
+
+        Raises:
+            InvalidInputError: The options and the genes do not fit; names both numbers.
+        """
+
 
 class Strategy(Protocol):
     """What one training step does to one candidate; every layout runs it, alone or for a whole chunk."""
 
-    config: StrategyConfig
+    @property
+    def config(self) -> StrategyConfig:
+        """The options."""
+        ...
 
     def frozen(self, genes: GeneMap, genome: Genome) -> frozenset[str]:
         """Names of the tensors that training leaves as they are in a candidate of that mask."""
@@ -54,6 +65,24 @@ class Strategy(Protocol):
     ) -> torch.optim.Optimizer:
         """Construct an element-wise optimizer over leaves, stacked or not."""
         ...
+
+
+class CrossEntropyTraining:
+    """Minimises the mean cross entropy; base of strategies that differ in what they freeze only."""
+
+    def __init__(self, config: StrategyConfig) -> None:
+        """Bind the options."""
+        self.config = config
+
+    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Mean cross entropy."""
+        return cross_entropy(logits, labels)
+
+    def build_optimizer(
+        self, parameters: list[Tensor], learning_rate: float
+    ) -> torch.optim.Optimizer:
+        """Construct the configured optimizer."""
+        return self.config.optimizer.build(parameters, learning_rate)
 
 
 STRATEGIES: Registry[Strategy] = Registry("finetune", "models.finetuning")

@@ -33,7 +33,9 @@ class AdamConfig(PluginConfig):
             betas=self.betas,
             eps=self.eps,
             weight_decay=self.weight_decay,
-            foreach=True,
+            fused=True,
+            # Steps counted on the GPU, so that they can be captured.
+            capturable=parameters[0].is_cuda,
         )
 
 
@@ -59,7 +61,7 @@ class SGDConfig(PluginConfig):
             momentum=self.momentum,
             nesterov=self.nesterov,
             weight_decay=self.weight_decay,
-            foreach=True,
+            fused=True,
         )
 
 

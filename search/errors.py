@@ -3,11 +3,15 @@
     TransferMaskError
     ├── InvalidInputError            one named field: what came, what was expected
     │   ├── UnknownPluginError       a kind that is not registered
-    │   └── DataError                only reading the data could show it
+    │   ├── DataError                only reading the data could show it
+    │   └── UnsharableTaskError      networks or data that cannot be sent to other processes
     ├── GenomeLengthError            a mask for another number of genes
     ├── DuplicatePluginError         two plug-ins claim one kind
     ├── LedgerError                  the ledger cannot be read or written
     │   └── LeaseLostError           another worker owns the job now
+    ├── WorkerError                  a process that measures for this one went wrong
+    │   ├── WorkerFailedError        it raised an exception
+    │   └── WorkerDiedError          it ended
     └── ChunkOutOfMemoryError        a chunk did not fit; the same candidates may, in smaller chunks
 
 An *error* means that the caller or the program is wrong.  What the world does to one candidate (it diverged,
@@ -15,6 +19,8 @@ it did not fit into memory) is an ``Outcome`` of its evaluation, never an except
 """
 
 from __future__ import annotations
+
+import signal
 
 
 class TransferMaskError(Exception):
@@ -49,6 +55,17 @@ class DataError(InvalidInputError):
     """The data themselves do not allow the search: too few rows, one class, a broken file."""
 
 
+class UnsharableTaskError(InvalidInputError):
+    """Networks or data cannot be sent to other processes; one process can still measure them."""
+
+    def __init__(self, processes: int, cause: str) -> None:
+        """Keep the cause: what cannot be sent, and why."""
+        self.cause = cause
+        super().__init__(
+            "plan.processes", processes, f"1 for what cannot be sent to other processes: {cause}"
+        )
+
+
 class GenomeLengthError(TransferMaskError, ValueError):
     """A mask has another number of bits than the model has genes."""
 
@@ -70,5 +87,45 @@ class LeaseLostError(LedgerError):
     """The job was claimed by another worker; this one must stop writing at once."""
 
 
+class WorkerError(TransferMaskError, RuntimeError):
+    """A process that measures for this one went wrong."""
+
+
+class WorkerFailedError(WorkerError):
+    """A worker raised an exception; its traceback follows the first line of the message."""
+
+    def __init__(self, cause: str, traceback: str) -> None:
+        """Keep the exception as one line, and its traceback as text."""
+        self.cause, self.traceback = cause, traceback
+        super().__init__(f"{cause}\nin a worker process (plan.processes):\n{traceback}")
+
+
+class WorkerDiedError(WorkerError):
+    """A worker ended although nobody had asked it to."""
+
+    def __init__(self, exit_status: int, last_words: str) -> None:
+        """Keep the exit code, or minus the signal, and the last lines that the worker wrote to standard error."""
+        self.exit_status, self.last_words = exit_status, last_words
+        message = (
+            f"a worker process ended by {_end_text(exit_status)}; with plan.processes 1 the search does without "
+            "workers, with smaller plan.chunks they need less memory"
+        )
+        super().__init__(f"{message}\n{last_words}" if last_words else message)
+
+    @property
+    def was_killed(self) -> bool:
+        """True after SIGKILL, which is what the kernel sends when memory has run out."""
+        return self.exit_status == -signal.SIGKILL
+
+
 class ChunkOutOfMemoryError(TransferMaskError, MemoryError):
     """A chunk of several candidates did not fit into memory; the caller asks again with a smaller one."""
+
+
+def _end_text(exit_status: int) -> str:
+    if exit_status >= 0:
+        return f"exit code {exit_status}"
+    try:
+        return f"signal {signal.Signals(-exit_status).name}"
+    except ValueError:
+        return f"signal {-exit_status}"

@@ -75,10 +75,8 @@ def search(
     ),
 ) -> None:
     """Run a search here, without a service; the same command goes on after an interruption."""
+    _restart_to_compute()
     document, settings = _read(spec), _settings()
-    from service.settings import make_threads_patient  # noqa: PLC0415
-
-    make_threads_patient()
     from service.local_search import run_in_folder  # noqa: PLC0415
 
     try:
@@ -127,6 +125,17 @@ def genes(spec: SpecPath) -> None:
     Console().print(_gene_table(table))
 
 
+@app.command()
+def bench(spec: SpecPath) -> None:
+    """Time the ways to compute a search on this machine, and estimate how long it will take."""
+    _restart_to_compute()
+    document, settings = _read(spec), _settings()
+    from models.inputs import InputFolder  # noqa: PLC0415
+    from service.bench import run_bench  # noqa: PLC0415
+
+    run_bench(_parse(document), InputFolder(settings.inputs_dir), Console())
+
+
 def _gene_table(table: GeneTable) -> Table:
     rendered = Table(title=f"{table.n_genes} genes")
     for column in ("gene", "tensors", "parameters"):
@@ -137,6 +146,12 @@ def _gene_table(table: GeneTable) -> Table:
         for tensor, reason in tensors.items():
             rendered.add_row(Text(f"always {decision}"), Text(f"{tensor}: {reason}"), "")
     return rendered
+
+
+def _restart_to_compute() -> None:
+    from service.settings import restart_to_compute  # noqa: PLC0415
+
+    restart_to_compute()
 
 
 def _parse(document: Mapping[str, Any]) -> SearchSpec:

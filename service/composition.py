@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
+from models.checkpoints import State
 from models.dataset import Dataset, open_dataset
 from models.devices import available_cores, pick_device
 from models.evaluator import GraftEvaluator, Task
@@ -14,21 +16,19 @@ from models.family import ModelFamily, build_family
 from models.final_artifacts import FinalArtifacts
 from models.genes import GeneMap, build_gene_map
 from models.inputs import InputFolder
-from models.placement import placed_network, placed_state
 from models.plan import Plan
-from models.plan_probe import ProbeWork, probe_plans
 from models.randomness import derive_seed, seeded_torch
 from models.shapes import DataShape
-from models.splits import load_task, part_sizes
+from models.splits import TaskData, load_task, part_sizes
 from models.strategy import build_strategy
 from models.weights.init import InitConfig
 from models.weights_source import WeightsContext, WeightsSource, open_weights
-from search.decisions import Decision, DecisionLog
+from models.worker_pool import PooledEvaluator
+from search.decisions import DecisionLog
 from search.errors import InvalidInputError
-from search.learning_rate import PREPARING_PHASE
-from search.ledger import Json, Position
 from search.optimizer import Optimizer, SearchProblem
 from search.optimizers import OPTIMIZERS
+from service.planning import Workers, build_evaluator, commit_to_plan
 from service.result import Document
 from service.spec import SearchOptions, SearchSpec
 
@@ -81,16 +81,24 @@ class Blueprint:
 class Workbench:
     """Everything that measuring needs.
 
-    ``final_evaluator`` also scores the test part and keeps weights, in ``artifacts``.
+    ``final_evaluator`` also scores the test part and keeps weights, in ``artifacts``.  With a plan of several processes
+    these run from the start until ``close``.
+    ``refusals`` tells why other plans were not taken.
     """
 
     task: Task
     problem: SearchProblem
     plan: Plan
+    refusals: Mapping[str, str]
     device: torch.device
-    evaluator: GraftEvaluator
-    final_evaluator: GraftEvaluator
+    evaluator: GraftEvaluator | PooledEvaluator
+    final_evaluator: GraftEvaluator | PooledEvaluator
     artifacts: FinalArtifacts
+    workers: Workers
+
+    def close(self) -> None:
+        """End the worker processes, if there are any."""
+        self.workers.close()
 
 
 def check_spec(spec: SearchSpec, inputs: InputFolder) -> GeneTable:
@@ -102,6 +110,7 @@ def check_spec(spec: SearchSpec, inputs: InputFolder) -> GeneTable:
     blueprint = draw_up(spec, inputs)
     optimizer = spec.optimizer
     optimizer.check(blueprint.problem)
+    spec.finetune.check(blueprint.genes)
     if isinstance(spec.source, InitConfig) and spec.source.redraw:
         raise InvalidInputError("source.redraw", "true", "false; only a target can be redrawn")
     return blueprint.gene_table()
@@ -161,60 +170,72 @@ def compose(
     """
     # The number of threads changes the last bits of what is trained here, the source included.
     torch.set_num_threads(spec.plan.threads if isinstance(spec.plan, Plan) else available_cores())
-    dataset = open_dataset(spec.dataset, inputs)
-    data = load_task(dataset, spec.dataset, derive_seed(spec.seed, "data"))
+    data = read_data(spec, inputs)
     blueprint = draw_up(spec, inputs, held_out=data.held_out, cache=folder)
+    source, target = blueprint.source.load(0), blueprint.target.load
+    task = build_task(spec, blueprint, data, source, target)
+    return set_up(task, spec, decisions=decisions, folder=folder)
+
+
+def read_data(spec: SearchSpec, inputs: InputFolder) -> TaskData:
+    """Read and split the target task's data.
+
+    Raises:
+        InvalidInputError: What only the data can show is wrong.
+    """
+    return load_task(
+        open_dataset(spec.dataset, inputs), spec.dataset, derive_seed(spec.seed, "data")
+    )
+
+
+def build_task(
+    spec: SearchSpec,
+    blueprint: Blueprint,
+    data: TaskData,
+    source: State,
+    target: Callable[[int], State],
+) -> Task:
+    """Put together all that defines a score; ``source`` and ``target`` as in ``Task``."""
     with seeded_torch(spec.seed, "structure"):
         network = blueprint.family.build(blueprint.shape)
-    task = Task(
+    return Task(
         network=network,
         genes=blueprint.genes,
-        source=blueprint.source.load(0),
-        target=blueprint.target.load,
+        source=source,
+        target=target,
         data=data,
         strategy=build_strategy(spec.finetune),
         metric=spec.fitness.metric,
         seed=spec.seed,
     )
-    return set_up(task, spec, decisions=decisions, folder=folder)
 
 
 def set_up(
     task: Task, options: SearchOptions, *, decisions: DecisionLog, folder: Path
 ) -> Workbench:
-    """Commit to a plan for a task and build its evaluators."""
+    """Commit to a plan for a task and build its evaluators; with several processes they are started.
+
+    Raises:
+        InvalidInputError: The plan asks for several processes on a GPU, or for a task that cannot be sent to them.
+    """
     device = pick_device()
-    plan = _plan(task, options, device, decisions)
     artifacts = FinalArtifacts(folder / ARTIFACTS_FOLDER)
-    return Workbench(
-        task=task,
-        problem=SearchProblem(
-            task.genes.n_genes, options.finetune.steps, options.budget.evaluations
-        ),
-        plan=plan,
-        device=device,
-        evaluator=GraftEvaluator(task, plan, device),
-        final_evaluator=GraftEvaluator(task, plan, device, artifacts),
-        artifacts=artifacts,
-    )
-
-
-def _plan(task: Task, options: SearchOptions, device: torch.device, decisions: DecisionLog) -> Plan:
-    """The plan that the spec pins, or the one measured when the job first ran."""
-
-    def choose() -> tuple[Decision, Decision]:
-        if isinstance(options.plan, Plan):
-            return {"plan": options.plan.model_dump(mode="json"), "refusals": {}}, {}
-        work = ProbeWork(
-            network=placed_network(task.network, device, torch.float32),
-            state=placed_state(task.target(0), device, torch.float32),
-            data=task.data.to(device, torch.float32).train,
-            strategy=task.strategy,
+    workers = Workers(task, artifacts)
+    try:
+        plan, refusals = commit_to_plan(task, options, device, decisions, workers)
+        return Workbench(
+            task=task,
+            problem=SearchProblem(
+                task.genes.n_genes, options.finetune.steps, options.budget.evaluations
+            ),
+            plan=plan,
+            refusals=refusals,
+            device=device,
+            evaluator=build_evaluator(task, plan, device, workers),
+            final_evaluator=build_evaluator(task, plan, device, workers, artifacts),
+            artifacts=artifacts,
+            workers=workers,
         )
-        probe = probe_plans(work, most_candidates=options.budget.evaluations)
-        refusals: dict[str, Json] = {**probe.refusals}
-        plan: dict[str, Json] = probe.plan.model_dump(mode="json")
-        return {"plan": plan, "refusals": refusals}, {**probe.milliseconds}
-
-    decision = decisions.decide(Position(PREPARING_PHASE), "plan", choose)
-    return Plan.model_validate(decision["plan"])
+    except BaseException:
+        workers.close()
+        raise

@@ -178,6 +178,7 @@ def _result(
             device=describe_device(bench.device),
             seed=options.seed,
             plan=bench.plan.model_dump(mode="json"),
+            plan_refusals=dict(bench.refusals),
         ),
     )
 

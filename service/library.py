@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from models.checkpoints import State
 from models.dataset import Examples
 from models.evaluator import Task
+from models.fixed_target import FixedTarget
 from models.genes import GeneMap, GenomeOptions, build_gene_map
 from models.graft import graft
 from models.inputs import InputFolder
@@ -147,13 +148,14 @@ def _search_modules(
     options.optimizer.check(
         SearchProblem(genes.n_genes, options.finetune.steps, options.budget.evaluations)
     )
+    options.finetune.check(genes)
     own = copy.deepcopy(target).cpu()
     kept = {name: tensor.clone() for name, tensor in own.state_dict().items()}
     task = Task(
         network=own,
         genes=genes,
         source={name: tensor.detach().cpu() for name, tensor in source.state_dict().items()},
-        target=lambda _: kept,
+        target=FixedTarget(kept),
         data=data,
         strategy=build_strategy(options.finetune),
         metric=options.fitness.metric,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 from models.inputs import InputFolder
@@ -69,31 +70,31 @@ def run_phases(
     tracker = ProgressTracker(options, listener)
     tracker.enter(PREPARING_PHASE)
     decisions = DecisionLog(ledger)
-    bench = prepare(decisions)
-    recorded = RecordedEvaluator(
-        bench.evaluator,
-        ledger,
-        decisions,
-        chunk_size=bench.plan.candidates_at_once,
-        listener=tracker.measured,
-        started_at=started_at,
-    )
-    tracker.follow(recorded, bench.problem.n_genes)
-    rates = options.finetune.learning_rates
-    arm = Arm(choose_learning_rate(recorded, decisions, bench.problem, rates))
-    tracker.enter(SEARCH_PHASE)
-    study = _search(options, bench, recorded, arm, tracker)
-    tracker.enter(RACE_PHASE)
-    race = run_race(
-        recorded,
-        bench.problem,
-        arm,
-        study.evaluations,
-        options=options.race,
-        final=options.final,
-    )
-    tracker.enter(FINAL_PHASE)
-    final = _final(options, bench, recorded, arm, race)
+    with closing(prepare(decisions)) as bench:
+        recorded = RecordedEvaluator(
+            bench.evaluator,
+            ledger,
+            decisions,
+            chunk_size=bench.plan.candidates_at_once,
+            listener=tracker.measured,
+            started_at=started_at,
+        )
+        tracker.follow(recorded, bench.problem.n_genes)
+        rates = options.finetune.learning_rates
+        arm = Arm(choose_learning_rate(recorded, decisions, bench.problem, rates))
+        tracker.enter(SEARCH_PHASE)
+        study = _search(options, bench, recorded, arm, tracker)
+        tracker.enter(RACE_PHASE)
+        race = run_race(
+            recorded,
+            bench.problem,
+            arm,
+            study.evaluations,
+            options=options.race,
+            final=options.final,
+        )
+        tracker.enter(FINAL_PHASE)
+        final = _final(options, bench, recorded, arm, race)
     found = Found(study, race, final)
     seconds = recorded.elapsed_seconds
     result = deliver(found, options, bench, decisions=decisions, folder=folder, seconds=seconds)

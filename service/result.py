@@ -107,13 +107,18 @@ class VerdictReport(Document):
 
 
 class Provenance(Document):
-    """What produced the result."""
+    """What produced the result.
+
+    ``plan_refusals`` tells, where the plan was measured, why other plans were not taken, and which layers a stacked
+    plan leaves to ``vmap``.
+    """
 
     version: str
     torch: str
     device: str
     seed: int
     plan: dict[str, Any]
+    plan_refusals: dict[str, str] = {}
 
 
 class CurvePoint(Document):

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import sys
 from pathlib import Path
 from typing import Self
 
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from models.process_environment import PATIENT_THREADS, computing_environment
+
 ENVIRONMENT_PREFIX = "TRANSFERMASK_"
-# GNU OpenMP's threads spin for long while they wait for each other.  As soon as another process wants a core, a
-# training step then waits for a thread that was put aside.  A short spin avoids that, and unlike none at all it costs
-# little on idle cores.  Read when torch is loaded.
-PATIENT_THREADS = {"GOMP_SPINCOUNT": "20000"}
 
 
 class Settings(BaseSettings):
@@ -98,12 +97,14 @@ class Settings(BaseSettings):
         self.jobs_dir.mkdir(parents=True, exist_ok=True)
 
     def child_environment(self) -> dict[str, str]:
-        """Give the environment for a child process, in which ``Settings()`` equals this object."""
-        inherited = PATIENT_THREADS | {
-            name: value
-            for name, value in os.environ.items()
-            if not name.upper().startswith(ENVIRONMENT_PREFIX)
-        }
+        """Give the environment for a child process that computes, in which ``Settings()`` equals this object."""
+        inherited = computing_environment(
+            {
+                name: value
+                for name, value in os.environ.items()
+                if not name.upper().startswith(ENVIRONMENT_PREFIX)
+            }
+        )
         own = self.model_copy(update={"data_dir": self.data_dir.absolute()})
         fields = own.model_dump(mode="json", exclude_none=True)
         return inherited | {
@@ -112,9 +113,20 @@ class Settings(BaseSettings):
 
 
 def make_threads_patient() -> None:
-    """Do for this process what ``child_environment`` does for a child; before torch is loaded, or in vain."""
+    """Do for this process what ``child_environment`` does for a child's threads; before torch is loaded, or in vain.
+
+    What else a child gets is read before a process's first line runs: for that, ``restart_to_compute``.
+    """
     for name, value in PATIENT_THREADS.items():
         os.environ.setdefault(name, value)
+
+
+def restart_to_compute() -> None:
+    """Begin this very command again in the environment that a child which computes would get, unless it has it."""
+    environment = computing_environment(os.environ)
+    if environment != dict(os.environ):
+        sys.stdout.flush()
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
 
 
 def _is_loopback(host: str) -> bool:

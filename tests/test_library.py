@@ -54,6 +54,24 @@ def test_own_modules_and_arrays_are_searched_and_resumed(tmp_path: Path) -> None
         assert (tmp_path / name).exists()
 
 
+def test_own_modules_are_measured_in_several_processes_if_these_can_import_them(
+    tmp_path: Path,
+) -> None:
+    class Local(nn.Linear):
+        """Known to this function only."""
+
+    options = OPTIONS | {"plan": {"layout": "loop", "threads": 1, "processes": 2}}
+    source, target = network(), network()
+    folder = tmp_path / "importable"
+    result = transfermask.search(options, source=source, target=target, data=data(), folder=folder)
+    assert result.provenance.plan["processes"] == 2
+    local = nn.Sequential(Local(4, 8), nn.Linear(8, 3))
+    with pytest.raises(InvalidInputError, match=r"plan\.processes: 2 given, expected 1 .*Local"):
+        transfermask.search(
+            options, source=local, target=local, data=data(), folder=tmp_path / "local"
+        )
+
+
 def test_a_spec_alone_is_enough(tmp_path: Path) -> None:
     result = transfermask.search(QUICK_SPEC, folder=tmp_path)
     assert len(result.mask) == 3

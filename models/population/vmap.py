@@ -7,61 +7,73 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, vmap
 
 from models.checkpoints import State
 from models.dataset import Examples
-from models.layout import SCORING_BATCH, Recipe
+from models.layout import Recipe, scoring_pieces
+from models.population.fused_training import train_fused
+from models.population.gated_norm import evaluate_where_frozen, gates, running_statistics
+from models.population.lending import LentTensors
+from models.population.torch_switches import slow_rules_unmentioned
 from models.scratch_buffers import ScratchBuffers
 
 
 class VmapLayout:
     """All candidates in one computation."""
 
-    def __init__(self, network: nn.Module) -> None:
-        """Take a network for its structure; its own weights are not used."""
+    def __init__(self, network: nn.Module, *, captured: bool = False) -> None:
+        """Take a network for its structure; its own weights are not used.
+
+        Args:
+            network: On the device that everything shall lie on.
+            captured: Replay training steps as CUDA graphs.
+        """
+        self._captured = captured
         self._network, self._scratch = network, ScratchBuffers(network)
-        self._trained_names = {
+        self._trained = {
             name for name, parameter in network.named_parameters() if parameter.requires_grad
         }
+        self._statistics = frozenset[str]().union(*running_statistics(network).values())
 
+    @slow_rules_unmentioned()
     def train(self, state: State, data: Examples, minibatches: Tensor, recipe: Recipe) -> None:
         """Train all candidates with one optimizer over the stacked leaves."""
         self._scratch.restore()
         self._network.train()
-        leaves = {
-            name: state[name].requires_grad_() for name in state if name in self._trained_names
-        }
-        # Buffers, and weights that the network itself freezes.
-        others = {name: tensor for name, tensor in state.items() if name not in leaves}
+        mixed = evaluate_where_frozen(self._network, recipe.freezing)
+        with gates(self._network, mixed, data.labels.device) as flags:
+            lent = LentTensors(self._network, state | flags)
 
-        def loss_of_one(
-            parameters: State, own_others: State, inputs: State, labels: Tensor
-        ) -> Tensor:
-            logits = functional_call(self._network, (parameters, own_others), (), inputs)
-            return recipe.strategy.loss(logits, labels)
+            def losses(_: State, minibatch: Examples) -> Tensor:
+                # The leaves are lent already: they are the state's own tensors.
+                def loss_of_one() -> Tensor:
+                    logits = self._network(**minibatch.inputs)
+                    return recipe.strategy.loss(logits, minibatch.labels)
 
-        losses = vmap(loss_of_one, in_dims=(0, 0, None, None), randomness="same")
-        optimizer = recipe.strategy.build_optimizer(list(leaves.values()), recipe.learning_rate)
-        for indices in minibatches:
-            minibatch = data.take(indices)
-            optimizer.zero_grad()
-            # The gradient of a sum with respect to one candidate's weights is that candidate's own.
-            losses(leaves, others, minibatch.inputs, minibatch.labels).sum().backward()
-            optimizer.step()
-        for leaf in leaves.values():
-            leaf.requires_grad_(False)
-            leaf.grad = None
+                return lent.for_each_candidate(loss_of_one)
+
+            with lent.watched():
+                train_fused(
+                    state,
+                    losses,
+                    trained=self._trained,
+                    data=data,
+                    minibatches=minibatches,
+                    recipe=recipe,
+                    steady=self._statistics,
+                    captured=self._captured,
+                )
 
     @torch.no_grad()
+    @slow_rules_unmentioned()
     def logits(self, state: State, part: Examples) -> Tensor:
         """Apply all candidates to some samples at a time."""
         self._network.eval()
+        lent = LentTensors(self._network, state)
+        pieces = scoring_pieces(part, len(next(iter(state.values()))))
 
-        def logits_of_one(own_state: State, inputs: State) -> Tensor:
-            logits: Tensor = functional_call(self._network, own_state, (), inputs)
-            return logits
+        def apply(piece: Tensor) -> Tensor:
+            inputs = part.take(piece).inputs
+            return lent.for_each_candidate(lambda: self._network(**inputs))
 
-        apply = vmap(logits_of_one, in_dims=(0, None), randomness="same")
-        pieces = torch.arange(len(part), device=part.labels.device).split(SCORING_BATCH)
-        return torch.cat([apply(state, part.take(piece).inputs) for piece in pieces], dim=1)
+        return torch.cat([apply(piece) for piece in pieces], dim=1)

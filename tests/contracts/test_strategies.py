@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import get_args
 
 import pytest
 import torch
@@ -10,11 +11,27 @@ from pydantic import ValidationError
 
 from models.evaluator import Task
 from models.finetuning import STRATEGIES
+from models.freezing import Freezing, tensors_kept
+from models.graft import graft_population
+from models.layout import Recipe
 from models.plan import Plan
+from models.population import LayoutName, build_layout
 from models.strategy import Strategy, StrategyConfig, build_strategy
+from models.training_optimizers import AdamConfig
 from search.evaluation import Candidate
 from search.genome import keep_all
-from tests.models.small_task import N_CLASSES, candidates, evaluator, family_task
+from tests.models.small_task import (
+    N_CLASSES,
+    candidates,
+    evaluator,
+    family_task,
+    spread_masks,
+)
+
+LAYOUTS: tuple[LayoutName, ...] = get_args(LayoutName)
+FUSED = tuple(layout for layout in LAYOUTS if layout != "loop")
+MLP: tuple[str, dict[str, object]] = ("mlp", {"hidden": [16]})
+CNN: tuple[str, dict[str, object]] = ("small_cnn", {"width": 4, "hidden": 8, "norm": "batch"})
 
 
 @pytest.fixture(params=STRATEGIES.names())
@@ -32,9 +49,8 @@ def strategy(kind: str, **options: object) -> Strategy:
     return build_strategy(config(kind, **options))
 
 
-def task(kind: str, **options: object) -> Task:
-    plain = family_task("mlp", {"hidden": [16]})
-    return dataclasses.replace(plain, strategy=strategy(kind, **options))
+def task(kind: str, network: tuple[str, dict[str, object]] = MLP, **options: object) -> Task:
+    return dataclasses.replace(family_task(*network), strategy=strategy(kind, **options))
 
 
 def test_options_have_a_schema_and_refuse_unknown_keys(kind: str) -> None:
@@ -77,19 +93,36 @@ def test_training_lowers_the_loss_on_what_it_trains_on(kind: str) -> None:
     assert after < before / 2
 
 
-def test_all_layouts_compute_the_same(kind: str) -> None:
+@pytest.mark.parametrize("layout", FUSED)
+def test_all_layouts_compute_the_same(kind: str, layout: LayoutName) -> None:
     learnable = task(kind, learning_rate=0.01)
-    losses = [
-        [e.loss for one in cut for e in evaluator(learnable, plan).evaluate(one)]
-        for plan, cut in (
-            (
-                Plan(layout="vmap", chunks=(1, 4), dtype="float64", threads=1),
-                [candidates(learnable, 5)],
-            ),
-            (
-                Plan(layout="loop", dtype="float64", threads=1),
-                [[c] for c in candidates(learnable, 5)],
-            ),
-        )
-    ]
-    assert losses[0] == pytest.approx(losses[1], rel=1e-6)
+    asked = candidates(learnable, 5)
+    fused = Plan(layout=layout, chunks=(1, 4), dtype="float64", threads=1)
+    single = evaluator(learnable, Plan(layout="loop", dtype="float64", threads=1))
+    losses = [e.loss for e in evaluator(learnable, fused).evaluate(asked)]
+    assert losses == pytest.approx([single.evaluate([c])[0].loss for c in asked], rel=1e-6)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_what_is_frozen_stays_bit_for_bit_and_all_else_changes(
+    kind: str, layout: LayoutName
+) -> None:
+    decaying = AdamConfig(weight_decay=0.1)
+    learnable = task(kind, CNN, optimizer=decaying)
+    genomes = spread_masks(learnable.genes.n_genes, 4)
+    state = graft_population(
+        learnable.target(0),
+        learnable.source,
+        learnable.genes,
+        torch.tensor([genome.keeps for genome in genomes]),
+    )
+    before = {name: tensor.clone() for name, tensor in state.items()}
+    frozen = tuple(learnable.strategy.frozen(learnable.genes, genome) for genome in genomes)
+    recipe = Recipe(
+        learnable.strategy, 0.01, Freezing(frozen, tensors_kept(learnable.genes, genomes))
+    )
+    build_layout(layout, learnable.network).train(
+        state, learnable.data.train, torch.arange(24).view(3, 8), recipe
+    )
+    for row, names in enumerate(frozen):
+        assert {n for n in state if torch.equal(before[n][row], state[n][row])} == names

@@ -78,9 +78,11 @@ def family_task(kind: str, options: dict[str, object], **training: object) -> Ta
     return build_task(build_network(kind, options), source, target, **training)
 
 
-def evaluator(task: Task, plan: Plan, artifacts: FinalArtifacts | None = None) -> GraftEvaluator:
-    """Bring a task to the CPU."""
-    return GraftEvaluator(task, plan, CPU, artifacts)
+def evaluator(
+    task: Task, plan: Plan, artifacts: FinalArtifacts | None = None, device: torch.device = CPU
+) -> GraftEvaluator:
+    """Bring a task to a device."""
+    return GraftEvaluator(task, plan, device, artifacts)
 
 
 def spread_masks(n_genes: int, count: int) -> list[Genome]:

@@ -143,6 +143,9 @@ def test_every_tensor_is_in_exactly_one_place(network: nn.Module, granularity: s
     placed = [name for gene in genes.genes for name in gene.tensors]
     placed += [*names(genes.kept), *names(genes.transferred), *genes.aliases]
     assert sorted(placed) == sorted(network.state_dict())
+    assert genes.tensors == tuple(
+        name for name in network.state_dict() if name not in genes.aliases
+    )
 
 
 def test_tied_tensors_are_one_gene() -> None:
@@ -185,6 +188,7 @@ def test_pinned_tensors_are_no_genes() -> None:
     assert names(genes.kept) == ["linear3.weight", "linear3.bias"]
     assert names(genes.transferred) == ["conv1.weight", "conv1.bias", "conv2.weight"]
     assert genes.kept[0].reason == "pinned by 'linear3.*'"
+    assert all(fixed.is_chosen for fixed in (*genes.kept, *genes.transferred))
     assert next(iter(tensors_by_gene(genes))) == "conv2"
     assert tensors_by_gene(genes)["conv2"] == ("conv2.bias",)
 
@@ -215,7 +219,7 @@ def test_own_groups_leave_the_rest_kept() -> None:
     groups = {"features": ["conv*"], "classifier": ["linear1.*", "linear2.*"]}
     genes = gene_map(small_cnn(), granularity="groups", groups=groups)
     assert [gene.name for gene in genes.genes] == ["features", "classifier"]
-    assert genes.kept[0] == FixedTensor("linear3.weight", "is in no group")
+    assert genes.kept[0] == FixedTensor("linear3.weight", "is in no group", is_chosen=True)
 
 
 def test_a_tensor_in_two_groups_is_refused() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Sequence
 from typing import Literal
 
 import pytest
@@ -14,12 +16,11 @@ from models.evaluator import Task
 from models.finetuning.full import FullConfig
 from models.freezing import nothing_frozen
 from models.graft import graft_population
-from models.layout import Recipe
+from models.layout import SCORING_BATCH, Recipe
 from models.plan import Plan
-from models.population.loop import LoopLayout
-from models.population.vmap import VmapLayout
+from models.population import LayoutName, build_layout
 from models.strategy import build_strategy
-from search.evaluation import Evaluation
+from search.evaluation import Candidate, Evaluation
 from tests.models.small_task import (
     IMAGES,
     LOOP,
@@ -32,6 +33,11 @@ from tests.models.small_task import (
     family_task,
 )
 
+# Each with images in memory channel by channel, and pixel by pixel where it can.
+FUSED: list[tuple[LayoutName, bool]] = [("stacked", False), ("stacked", True), ("vmap", False)]
+LAYOUTS: list[tuple[LayoutName, bool]] = [*FUSED, ("loop", False), ("loop", True)]
+every_fused_layout = pytest.mark.parametrize(("layout", "channels_last"), FUSED)
+every_layout = pytest.mark.parametrize(("layout", "channels_last"), LAYOUTS)
 NETWORKS: dict[str, tuple[str, dict[str, object]]] = {
     "mlp": ("mlp", {"hidden": [8, 8]}),
     "cnn": ("small_cnn", {"width": 4, "hidden": 8}),
@@ -63,8 +69,16 @@ def network_name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+def fused_plan(layout: LayoutName, channels_last: bool) -> Plan:
+    return Plan(layout=layout, chunks=(1, 4), channels_last=channels_last, threads=1)
+
+
 def measured_losses(
-    task: Task, dtype: Literal["float32", "float64"], steps: int
+    task: Task,
+    layout: LayoutName,
+    channels_last: bool,
+    dtype: Literal["float32", "float64"],
+    steps: int,
 ) -> tuple[list[float], list[float]]:
     """Validation losses of one chunk, computed fused and one by one."""
 
@@ -72,30 +86,39 @@ def measured_losses(
         return [e.loss for e in evaluations if e.loss is not None]
 
     asked = candidates(task, steps)
-    fused = evaluator(task, Plan(layout="vmap", chunks=(1, 4), dtype=dtype, threads=1))
+    plan = fused_plan(layout, channels_last).model_copy(update={"dtype": dtype})
+    fused = evaluator(task, plan)
     single = evaluator(task, Plan(layout="loop", dtype=dtype, threads=1))
     one_by_one = [evaluation for one in asked for evaluation in single.evaluate([one])]
     return losses(fused.evaluate(asked)), losses(one_by_one)
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
-def test_layouts_agree_in_double_precision(network_name: str, optimizer: str) -> None:
+@every_fused_layout
+def test_layouts_agree_in_double_precision(
+    layout: LayoutName, channels_last: bool, network_name: str, optimizer: str
+) -> None:
     task = family_task(*NETWORKS[network_name], optimizer={"kind": optimizer}, learning_rate=0.01)
-    fused, single = measured_losses(task, "float64", steps=5)
+    fused, single = measured_losses(task, layout, channels_last, "float64", steps=5)
     assert len(fused) == 4
     assert fused == pytest.approx(single, rel=1e-6)
 
 
-def test_layouts_agree_in_single_precision_after_one_step(network_name: str) -> None:
-    fused, single = measured_losses(family_task(*NETWORKS[network_name]), "float32", steps=1)
+@every_fused_layout
+def test_layouts_agree_in_single_precision_after_one_step(
+    layout: LayoutName, channels_last: bool, network_name: str
+) -> None:
+    task = family_task(*NETWORKS[network_name])
+    fused, single = measured_losses(task, layout, channels_last, "float32", steps=1)
     assert len(fused) == 4
     assert fused == pytest.approx(single, rel=1e-4)
 
 
-def test_layouts_agree_on_tied_weights_and_dropout() -> None:
+@every_fused_layout
+def test_layouts_agree_on_tied_weights_and_dropout(layout: LayoutName, channels_last: bool) -> None:
     source, target = TiedWithDropout().state_dict(), TiedWithDropout().state_dict()
     task = build_task(TiedWithDropout(), source, target, learning_rate=0.01)
-    fused, single = measured_losses(task, "float64", steps=5)
+    fused, single = measured_losses(task, layout, channels_last, "float64", steps=5)
     assert len(fused) == 4
     assert fused == pytest.approx(single, rel=1e-6)
 
@@ -108,7 +131,10 @@ def test_candidates_in_one_loop_share_the_draws_of_dropout() -> None:
     assert len(losses) == 1
 
 
-def test_keep_all_equals_ordinary_training_of_the_target() -> None:
+@every_layout
+def test_keep_all_equals_ordinary_training_of_the_target(
+    layout: LayoutName, channels_last: bool
+) -> None:
     task = family_task(*NETWORKS["cnn_batch"])
     network, data, minibatches = (
         build_network(*NETWORKS["cnn_batch"]),
@@ -124,20 +150,21 @@ def test_keep_all_equals_ordinary_training_of_the_target() -> None:
         loss = cross_entropy(network(data.inputs["x"][indices]), data.labels[indices])
         loss.backward()
         optimizer.step()
-    layout = VmapLayout(build_network(*NETWORKS["cnn_batch"]))
-    layout.train(
+    build_layout(layout, build_network(*NETWORKS["cnn_batch"]), channels_last=channels_last).train(
         population, data, minibatches.view(2, 8), Recipe(task.strategy, 0.01, nothing_frozen(1))
     )
     for name, tensor in network.state_dict().items():
         torch.testing.assert_close(population[name][0], tensor)
 
 
-def test_each_candidate_has_its_own_running_statistics() -> None:
+@every_layout
+def test_each_candidate_has_its_own_running_statistics(
+    layout: LayoutName, channels_last: bool
+) -> None:
     task = family_task(*NETWORKS["cnn_batch"])
     keeps = torch.tensor([[True], [False]]).expand(2, task.genes.n_genes)
     population = graft_population(task.target(0), task.source, task.genes, keeps)
-    layout = VmapLayout(build_network(*NETWORKS["cnn_batch"]))
-    layout.train(
+    build_layout(layout, build_network(*NETWORKS["cnn_batch"]), channels_last=channels_last).train(
         population,
         examples(24),
         torch.arange(8).view(1, 8),
@@ -147,28 +174,58 @@ def test_each_candidate_has_its_own_running_statistics() -> None:
     assert population["norm2.num_batches_tracked"].tolist() == [1, 1]
 
 
-@pytest.mark.parametrize("layout_class", [LoopLayout, VmapLayout])
+@every_layout
 def test_logits_do_not_depend_on_how_samples_are_cut(
-    layout_class: type[LoopLayout | VmapLayout], monkeypatch: pytest.MonkeyPatch
+    layout: LayoutName, channels_last: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     network, part = build_network(*NETWORKS["cnn_batch"]), examples(10)
     state = {
         name: tensor.repeat(2, *[1] * tensor.ndim) for name, tensor in network.state_dict().items()
     }
-    whole = layout_class(network).logits(state, part)
-    monkeypatch.setattr(f"{layout_class.__module__}.SCORING_BATCH", 3)
+    whole = build_layout(layout, copy.deepcopy(network), channels_last=channels_last).logits(
+        state, part
+    )
+    # Samples times candidates: 3 of 10 at once in a fused layout.
+    monkeypatch.setitem(SCORING_BATCH, "cpu", 6)
     assert whole.shape == (2, 10, N_CLASSES)
-    torch.testing.assert_close(layout_class(network).logits(state, part), whole)
+    pieces = build_layout(layout, network, channels_last=channels_last).logits(state, part)
+    torch.testing.assert_close(pieces, whole)
 
 
-def test_training_leaves_plain_tensors() -> None:
+@every_layout
+def test_training_leaves_plain_tensors(layout: LayoutName, channels_last: bool) -> None:
     network = build_network(*NETWORKS["mlp"])
     state = {
         name: tensor.repeat(2, *[1] * tensor.ndim) for name, tensor in network.state_dict().items()
     }
     data = Examples({"x": torch.randn(8, *IMAGES.inputs["x"])}, torch.arange(8) % N_CLASSES)
     strategy = build_strategy(FullConfig())
-    VmapLayout(network).train(
+    build_layout(layout, network, channels_last=channels_last).train(
         state, data, torch.arange(8).view(1, 8), Recipe(strategy, 0.01, nothing_frozen(2))
     )
     assert not any(tensor.requires_grad for tensor in state.values())
+
+
+def scores(task: Task, plan: Plan, asked: Sequence[Candidate]) -> list[tuple[object, object]]:
+    return [(e.fitness, e.loss) for e in evaluator(task, plan).evaluate(asked)]
+
+
+@every_fused_layout
+def test_a_seeded_run_repeats_bit_for_bit(
+    layout: LayoutName, channels_last: bool, network_name: str
+) -> None:
+    task, plan = family_task(*NETWORKS[network_name]), fused_plan(layout, channels_last)
+    asked = candidates(task, 3)
+    assert scores(task, plan, asked) == scores(task, plan, asked)
+
+
+@every_fused_layout
+def test_neighbours_do_not_change_a_single_bit(
+    layout: LayoutName, channels_last: bool, network_name: str
+) -> None:
+    task, plan = family_task(*NETWORKS[network_name]), fused_plan(layout, channels_last)
+    one, two, three, four = candidates(task, 3)
+    together = scores(task, plan, [one, two, three, four])
+    assert scores(task, plan, [four, two, three, one]) == [together[i] for i in (3, 1, 2, 0)]
+    # Three candidates are padded to a chunk of four.
+    assert scores(task, plan, [one, three, four]) == [together[i] for i in (0, 2, 3)]

@@ -1,78 +1,163 @@
-"""Tests of choosing a plan by measuring."""
+"""Tests of choosing a plan by measuring; times are set, so that what is chosen is known."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
-import torch
-from torch import Tensor, nn
 
-from models.finetuning.full import FullConfig
-from models.plan_probe import ProbeWork, probe_plans
-from models.strategy import build_strategy
-from tests.models.small_task import N_CLASSES, build_network, examples
+from models.plan import Plan
+from models.plan_probe import Instruments, ProbeLimits, ProbeOutcome, probe_plans
+from search.errors import UnsharableTaskError
 
-
-class ReadsItsData(nn.Module):
-    """Cannot be fused: takes a way that depends on a value of its weights."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.linear = nn.Linear(64, N_CLASSES)
-
-    def forward(self, x: Tensor) -> Tensor:
-        logits: Tensor = self.linear(x.flatten(1))
-        return logits if self.linear.weight.sum().item() > 0 else -logits
+LIMITS = ProbeLimits(
+    threads=2,
+    most_candidates=64,
+    planned_steps=1,
+    candidate_bytes=1,
+    available_bytes=10**9,
+    has_images=False,
+    has_processes=True,
+)
+LONG = replace(LIMITS, planned_steps=10**6)
 
 
-@pytest.fixture(autouse=True)
-def _threads_are_restored() -> Iterator[None]:
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
+def probe(
+    time: Callable[[Plan], float], limits: ProbeLimits = LIMITS, correlation: float = 1.0
+) -> ProbeOutcome:
+    return probe_plans(limits, Instruments(time, lambda _: correlation))
 
 
-def work(network: nn.Module) -> ProbeWork:
-    return ProbeWork(network, network.state_dict(), examples(24), build_strategy(FullConfig()))
+def best_at(size: int) -> Callable[[Plan], float]:
+    """Times that are least at one chunk size."""
+    return lambda plan: 10 + abs(plan.chunk_size - size) - 5 * (plan.layout != "loop")
 
 
-@pytest.mark.parametrize("n_cores", [1, 2])
-def test_the_fastest_plan_tried_is_chosen(n_cores: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("models.plan_probe.available_cores", lambda: n_cores)
-    outcome = probe_plans(work(build_network("mlp", {"hidden": [8]})), most_candidates=8)
-    plan, timings = outcome.plan, outcome.milliseconds
-    fastest = min(timings, key=lambda name: timings[name])
-    assert {"loop", "vmap x 4"} <= timings.keys()
-    assert fastest.startswith("loop" if plan.layout == "loop" else f"vmap x {plan.chunk_size}")
-    assert plan.threads == (1 if fastest.endswith("1 thread") else n_cores)
-    assert json.loads(json.dumps(timings)) == timings
+def test_chunks_grow_until_they_gain_no_more() -> None:
+    outcome = probe(best_at(8))
+    assert (outcome.plan.layout, outcome.plan.chunk_size) == ("stacked", 8)
+    assert "stacked x 32, 2 threads" in outcome.milliseconds
+    assert "stacked x 64, 2 threads" not in outcome.milliseconds
 
 
-def test_threads_that_stand_in_each_others_way_are_left_out(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("models.plan_probe.available_cores", lambda: 2)
-    monkeypatch.setattr("models.plan_probe._milliseconds", lambda plan, _: float(plan.threads))
-    outcome = probe_plans(work(build_network("mlp", {"hidden": [8]})), most_candidates=4)
-    assert outcome.plan.threads == 1
-    assert outcome.milliseconds["loop, 1 thread"] == 1
+def test_the_loop_is_chosen_where_it_is_fastest() -> None:
+    outcome = probe(lambda plan: float(plan.chunk_size))
+    assert outcome.plan == Plan(layout="loop", threads=2)
 
 
 def test_chunks_that_are_never_asked_for_are_not_tried() -> None:
-    outcome = probe_plans(work(build_network("mlp", {"hidden": [8]})), most_candidates=4)
-    assert not any("vmap x 8" in name for name in outcome.milliseconds)
+    outcome = probe(best_at(64), replace(LIMITS, most_candidates=4))
+    assert outcome.plan.chunk_size == 4
 
 
-def test_a_network_that_cannot_be_fused_gets_the_loop_with_the_reason() -> None:
-    outcome = probe_plans(work(ReadsItsData()), most_candidates=8)
+def test_the_order_of_pixels_and_channels_is_measured_for_images_alone() -> None:
+    def time(plan: Plan) -> float:
+        return best_at(4)(plan) - plan.channels_last
+
+    assert not any("channels last" in label for label in probe(time).milliseconds)
+    outcome = probe(time, replace(LIMITS, has_images=True))
+    assert outcome.plan.channels_last
+    assert {
+        "loop, channels last, 2 threads",
+        "stacked x 4, 2 threads",
+    } <= outcome.milliseconds.keys()
+
+
+def test_what_cannot_be_stacked_goes_to_vmap_and_what_cannot_be_fused_to_the_loop() -> None:
+    def no_stack(plan: Plan) -> float:
+        if plan.layout == "stacked":
+            raise RuntimeError("view size is not compatible\nand more")
+        return best_at(4)(plan)
+
+    outcome = probe(no_stack, replace(LIMITS, has_images=True))
+    assert (outcome.plan.layout, outcome.plan.chunk_size) == ("vmap", 4)
+    assert outcome.refusals["stacked x 2, 2 threads"] == "view size is not compatible"
+    assert "stacked x 2, channels last, 2 threads" in outcome.refusals
+
+    def no_fusing(plan: Plan) -> float:
+        if plan.layout != "loop":
+            raise RuntimeError("vmap: it looks like you're calling .item()")
+        return 1.0
+
+    outcome = probe(no_fusing)
     assert outcome.plan.layout == "loop"
-    assert "item()" in outcome.refusals["vmap x 4"]
+    assert "item()" in outcome.refusals["vmap x 2, 2 threads"]
 
 
-def test_measuring_changes_neither_network_nor_state() -> None:
-    network = build_network("small_cnn", {"width": 4, "hidden": 8, "norm": "batch"})
-    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    probe_plans(work(network), most_candidates=4)
-    assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
+def test_what_not_even_the_loop_can_compute_is_an_error() -> None:
+    def broken(plan: Plan) -> float:
+        raise RuntimeError("size mismatch")
+
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        probe(broken)
+
+
+def test_plans_that_do_not_fit_into_memory_are_not_tried_and_the_need_is_told() -> None:
+    tight = replace(LIMITS, candidate_bytes=2**30, available_bytes=10 * 2**30)
+    outcome = probe(best_at(64), tight)
+    assert outcome.plan.chunk_size == 4
+    assert outcome.refusals["stacked x 8, 2 threads"] == (
+        "needs about 8.0 GiB, of which 6.0 GiB may be planned with"
+    )
+
+
+def test_memory_that_runs_out_all_the_same_is_a_refusal() -> None:
+    def time(plan: Plan) -> float:
+        if plan.chunk_size > 4:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried")
+        return best_at(64)(plan)
+
+    outcome = probe(time)
+    assert outcome.plan.chunk_size == 4
+    assert outcome.refusals["stacked x 8, 2 threads"] == "out of memory"
+
+
+def test_a_long_search_tries_processes_and_a_short_one_a_single_thread() -> None:
+    def time(plan: Plan) -> float:
+        return best_at(8)(plan) / plan.processes
+
+    outcome = probe(time, LONG)
+    assert (outcome.plan.processes, outcome.plan.threads, outcome.plan.chunk_size) == (2, 1, 8)
+    outcome = probe(lambda plan: best_at(8)(plan) * plan.threads)
+    assert (outcome.plan.processes, outcome.plan.threads) == (1, 1)
+
+
+def test_a_task_that_cannot_be_shared_stays_in_one_process_and_the_reason_is_told() -> None:
+    def time(plan: Plan) -> float:
+        if plan.processes > 1:
+            raise UnsharableTaskError(plan.processes, "class Net of __main__")
+        return best_at(8)(plan)
+
+    outcome = probe(time, LONG)
+    assert outcome.plan.processes == 1
+    assert outcome.refusals["loop, 2 processes, 1 thread"] == "class Net of __main__"
+
+
+@pytest.mark.parametrize(
+    ("speed", "correlation", "chosen", "reason"),
+    [
+        (0.5, 0.97, "bfloat16", None),
+        (0.5, 0.90, "float32", "correlate only by 0.90"),
+        (0.95, 1.0, "float32", "not worth less precision"),
+    ],
+)
+def test_reduced_precision_must_be_faster_and_rank_alike(
+    speed: float, correlation: float, chosen: str, reason: str | None
+) -> None:
+    def time(plan: Plan) -> float:
+        return best_at(8)(plan) * (speed if plan.dtype == "bfloat16" else 1)
+
+    outcome = probe(time, replace(LONG, precisions=("bfloat16",)), correlation)
+    assert outcome.plan.dtype == chosen
+    refused = [why for label, why in outcome.refusals.items() if "bfloat16" in label]
+    assert [reason in why for why in refused if reason] == ([True] if reason else [])
+
+
+def test_steps_are_captured_where_that_is_possible_and_faster() -> None:
+    def time(plan: Plan) -> float:
+        return best_at(8)(plan) - plan.captured
+
+    assert not probe(time).plan.captured
+    on_gpu = replace(LIMITS, has_processes=False, can_capture=True)
+    assert probe(time, on_gpu).plan.captured

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from models.plan import Plan
 from search.errors import InvalidInputError
 from service.output_folder import open_output_folder
 from tests.service.server_process import QUICK_SPEC
@@ -38,6 +39,21 @@ def test_genes_are_shown_from_standard_input() -> None:
     shown = transfermask("genes", "-", stdin=json.dumps(QUICK_SPEC))
     assert shown.returncode == 0, shown.stderr
     assert "3 genes" in shown.stdout
+
+
+def test_bench_times_plans_and_shows_one_to_pin() -> None:
+    shown = transfermask("bench", "-", stdin=json.dumps(QUICK_SPEC), COLUMNS="300")
+    assert shown.returncode == 0, shown.stderr
+    assert "loop, " in shown.stdout
+    assert "stacked x 2, " in shown.stdout
+    pinned = shown.stdout.rpartition('"plan": ')[2]
+    assert Plan.model_validate_json(pinned).label in shown.stdout
+    assert (
+        transfermask(
+            "genes", "-", stdin=json.dumps(QUICK_SPEC | {"plan": json.loads(pinned)})
+        ).returncode
+        == 0
+    )
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,24 @@ def test_a_running_search_is_cancelled_and_its_process_is_gone(server: ServerPro
     assert caught.value.problem.status == 409
 
 
+def test_a_search_in_two_processes_survives_its_child_whose_workers_die_with_it(
+    server: ServerProcess,
+) -> None:
+    plan = {"layout": "vmap", "chunks": [1, 2], "processes": 2, "threads": 1}
+    search_id = server.client.submit(LONG_SPEC | {"plan": plan})["id"]
+    wait_until(measured(server, search_id, 4), 120)
+    child = server.child()
+    workers = child.children()
+    assert len(workers) == 2
+    child.kill()
+    wait_until(lambda: not any(worker.is_running() for worker in workers), 10)
+    search = server.client.wait(search_id, poll_seconds=0.1)
+    assert (search["status"], search["error"]) == ("succeeded", None)
+    assert server.client.result(search_id)["provenance"]["plan"]["processes"] == 2
+    evaluations = list(server.client.evaluations(search_id))
+    assert len(set(keys_of(evaluations))) == len(evaluations)
+
+
 def test_what_only_the_data_show_fails_the_search_with_a_problem_document(
     server: ServerProcess,
 ) -> None:

@@ -52,3 +52,15 @@ def test_the_child_sees_the_same_settings(monkeypatch: pytest.MonkeyPatch, tmp_p
     seen = Settings()
     assert seen == settings.model_copy(update={"data_dir": tmp_path / "here"})
     assert seen.sqlalchemy_url == settings.sqlalchemy_url
+
+
+def test_a_child_computes_in_the_environment_for_that_unless_the_operator_has_set_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.arena_max=1")
+    monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
+    environment = Settings().child_environment()
+    assert environment["GLIBC_TUNABLES"] == "glibc.malloc.arena_max=1"
+    assert environment["GOMP_SPINCOUNT"] == "20000"
+    monkeypatch.delenv("GLIBC_TUNABLES")
+    assert "trim_threshold" in Settings().child_environment()["GLIBC_TUNABLES"]

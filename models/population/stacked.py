@@ -1,0 +1,118 @@
+"""Fused layout: one step trains a whole chunk, layer by layer as one wide layer.
+
+As ``vmap``, but layers for which there is a population layer compute the candidates side by side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from models.checkpoints import State
+from models.dataset import Examples
+from models.freezing import nothing_frozen
+from models.layout import Recipe, scoring_pieces
+from models.population.fused_training import train_fused
+from models.population.gated_norm import evaluate_where_frozen, gates, running_statistics
+from models.population.prefix_cache import PrefixCache
+from models.population.prefix_groups import same_prefix
+from models.population.stacked_network import StackedNetwork
+from models.population.torch_switches import slow_rules_unmentioned
+from models.scratch_buffers import ScratchBuffers
+
+
+class StackedLayout:
+    """All candidates in one computation."""
+
+    def __init__(self, network: nn.Module, *, channels_last: bool, captured: bool = False) -> None:
+        """Take a network for its structure; its own weights are not used.
+
+        Args:
+            network: On the device that everything shall lie on.
+            channels_last: Memory order of images: pixel by pixel instead of channel by channel.
+            captured: Replay training steps as CUDA graphs.
+        """
+        self._captured = captured
+        self._trained = {
+            name for name, parameter in network.named_parameters() if parameter.requires_grad
+        }
+        self._statistics = frozenset[str]().union(*running_statistics(network).values())
+        self._scratch = ScratchBuffers(network)
+        self._stacked = StackedNetwork(network, channels_last=channels_last)
+
+    @property
+    def reasons(self) -> Mapping[str, str]:
+        """Why layers are left to ``vmap``, by name."""
+        return self._stacked.reasons
+
+    @slow_rules_unmentioned()
+    def train(self, state: State, data: Examples, minibatches: Tensor, recipe: Recipe) -> None:
+        """Train all candidates with one optimizer over the stacked leaves."""
+        groups = same_prefix(recipe.freezing)
+        if len(groups) == 1:
+            self._train_group(state, data, minibatches, recipe)
+            return
+        for rows in groups:
+            index = torch.tensor(rows, device=minibatches.device)
+            part = {name: tensor[index] for name, tensor in state.items()}
+            # Forked, so that every group has the same draws.
+            with torch.random.fork_rng():
+                self._train_group(part, data, minibatches, recipe.of(rows))
+            for name, tensor in part.items():
+                state[name][index] = tensor
+
+    def _train_group(
+        self, state: State, data: Examples, minibatches: Tensor, recipe: Recipe
+    ) -> None:
+        self._scratch.restore()
+        network, strategy = self._stacked.network, recipe.strategy
+        network.train()
+        self._stacked.order(state)
+        device = data.labels.device
+        mixed = self._gated_elsewhere(evaluate_where_frozen(network, recipe.freezing), device)
+        # A graph that is replayed cannot look anything up.
+        modules = {} if self._captured else self._stacked.frozen_modules(recipe.freezing)
+        cache = PrefixCache(modules, len(data))
+        with (
+            gates(network, mixed, device) as flags,
+            self._stacked.bound(state, recipe.freezing, flags) as bound,
+            cache.installed(),
+        ):
+
+            def losses(_: Mapping[str, Tensor], minibatch: Examples) -> Tensor:
+                # The leaves are bound already: they are the state's own tensors.
+                return bound.run(
+                    minibatch.inputs, lambda logits: strategy.loss(logits, minibatch.labels)
+                )
+
+            train_fused(
+                state,
+                losses,
+                trained=self._trained,
+                data=cache.watched(data),
+                minibatches=minibatches,
+                recipe=recipe,
+                steady=self._statistics,
+                captured=self._captured,
+            )
+
+    @torch.no_grad()
+    @slow_rules_unmentioned()
+    def logits(self, state: State, part: Examples) -> Tensor:
+        """Apply all candidates to some samples at a time."""
+        self._stacked.network.eval()
+        freezing = nothing_frozen(len(next(iter(state.values()))))
+        pieces = scoring_pieces(part, len(freezing.frozen))
+        with self._stacked.bound(state, freezing) as bound:
+            return torch.cat([bound.run(part.take(piece).inputs) for piece in pieces], dim=1)
+
+    def _gated_elsewhere(
+        self, mixed: Mapping[str, tuple[bool, ...]], device: torch.device
+    ) -> dict[str, tuple[bool, ...]]:
+        """Tell population layers which candidates keep their running statistics; give back who else must know."""
+        norms = self._stacked.batch_norms()
+        for name, norm in norms.items():
+            norm.frozen_rows = torch.tensor(mixed[name], device=device) if name in mixed else None
+        return {name: rows for name, rows in mixed.items() if name not in norms}

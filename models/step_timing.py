@@ -1,0 +1,44 @@
+"""Timing a plan: some training steps on a job's own networks and data."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+
+from models.evaluator import GraftEvaluator, Task
+from models.plan import Plan
+
+TIMED_RUNS, STEPS_PER_RUN = 3, 2
+
+
+def step_milliseconds(
+    plan: Plan,
+    task: Task,
+    device: torch.device,
+    start_together: Callable[[], None] = lambda: None,
+) -> float:
+    """Median time of one candidate's training step in one chunk of a plan, in this process alone.
+
+    Args:
+        plan: How to compute it; sets the process's number of threads.
+        task: What to compute; not changed.
+        device: Where.
+        start_together: Called between the run that warms up and those that are timed; may wait for other processes.
+
+    Raises:
+        RuntimeError: The layout cannot compute this network, or memory ran out.
+    """
+    evaluator = GraftEvaluator(task, plan, device)
+    evaluator.rehearse(STEPS_PER_RUN)
+    start_together()
+    durations = []
+    for _ in range(TIMED_RUNS):
+        started = time.perf_counter()
+        evaluator.rehearse(STEPS_PER_RUN)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        durations.append(time.perf_counter() - started)
+    return 1000 * statistics.median(durations) / (STEPS_PER_RUN * plan.chunk_size)

@@ -1,0 +1,199 @@
+"""Committing to a plan: the one that the spec pins, or the one that is measured to be fastest."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import nn
+
+from models.devices import available_cores
+from models.evaluator import GraftEvaluator, Task
+from models.final_artifacts import FinalArtifacts
+from models.memory import is_out_of_memory
+from models.memory_plan import available_bytes, candidate_bytes
+from models.placement import placed_network
+from models.plan import Plan
+from models.plan_probe import Instruments, ProbeLimits, ProbeOutcome, probe_plans, refusal_of
+from models.population.stacked_network import StackedNetwork
+from models.precision import faster_precisions
+from models.rank_agreement import rank_correlation
+from models.step_timing import step_milliseconds
+from models.worker_pool import PooledEvaluator, WorkerPool
+from search.decisions import Decision, DecisionLog
+from search.errors import InvalidInputError, UnsharableTaskError
+from search.evaluation import Evaluator
+from search.learning_rate import PREPARING_PHASE
+from search.ledger import Json, Position
+from service.progress import planned_steps
+from service.spec import SearchOptions
+
+
+class Workers:
+    """The processes of one task beside this one: started when a plan first asks for them, kept for the next."""
+
+    def __init__(self, task: Task, artifacts: FinalArtifacts | None) -> None:
+        """Bind the task; starts nothing."""
+        self._task, self._artifacts = task, artifacts
+        self._pool: WorkerPool | None = None
+
+    def pool(self, plan: Plan) -> WorkerPool:
+        """The processes that a plan asks for.
+
+        Raises:
+            UnsharableTaskError: The task cannot be sent to them.
+            WorkerError: One could not be started.
+        """
+        if self._pool is None or self._pool.processes != plan.processes:
+            self.close()
+            self._pool = WorkerPool(
+                self._task, plan.processes, threads=plan.threads, artifacts=self._artifacts
+            )
+        return self._pool
+
+    def close(self) -> None:
+        """End them, if there are any."""
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.close()
+
+
+def build_evaluator(
+    task: Task,
+    plan: Plan,
+    device: torch.device,
+    workers: Workers,
+    artifacts: FinalArtifacts | None = None,
+) -> GraftEvaluator | PooledEvaluator:
+    """Construct what measures by a plan.
+
+    Args:
+        task: What to measure.
+        plan: How.
+        device: Where.
+        workers: Of the same task; asked if the plan is for several processes.
+        artifacts: If given, what a final keeps is written there.
+
+    Raises:
+        InvalidInputError: The plan is for several processes, and the device is not the CPU.
+    """
+    _check_processes(plan, device)
+    if plan.processes > 1:
+        return PooledEvaluator(workers.pool(plan), plan, keeps_artifacts=artifacts is not None)
+    return GraftEvaluator(task, plan, device, artifacts)
+
+
+def commit_to_plan(
+    task: Task,
+    options: SearchOptions,
+    device: torch.device,
+    decisions: DecisionLog,
+    workers: Workers,
+) -> tuple[Plan, dict[str, str]]:
+    """Give the plan of a job, decided once in its life, and why other plans were not taken.
+
+    Raises:
+        InvalidInputError: The plan that the spec pins cannot compute this task on this machine.
+    """
+
+    def choose() -> tuple[Decision, Decision]:
+        if isinstance(options.plan, Plan):
+            _check_pinned(options.plan, task, device, workers)
+            return {"plan": options.plan.model_dump(mode="json"), "refusals": {}}, {}
+        outcome = measure_plans(task, options, device, workers)
+        plan: dict[str, Json] = outcome.plan.model_dump(mode="json")
+        refusals: dict[str, Json] = {**outcome.refusals}
+        return {"plan": plan, "refusals": refusals}, {**outcome.milliseconds}
+
+    decision = decisions.decide(Position(PREPARING_PHASE), "plan", choose)
+    refusals = decision.get("refusals")
+    reasons = refusals if isinstance(refusals, dict) else {}
+    plan = Plan.model_validate(decision["plan"])
+    if plan.processes == 1:
+        workers.close()
+    return plan, {name: str(reason) for name, reason in reasons.items()}
+
+
+def measure_plans(
+    task: Task, options: SearchOptions, device: torch.device, workers: Workers
+) -> ProbeOutcome:
+    """Time plans on a job's own networks and data."""
+
+    def time_plan(plan: Plan) -> float:
+        if plan.processes == 1:
+            return step_milliseconds(plan, task, device)
+        return workers.pool(plan).time_plan(plan.model_copy(update={"processes": 1}))
+
+    def correlation_with_exact(plan: Plan) -> float:
+        evaluators: list[Evaluator] = [
+            build_evaluator(task, one, device, workers)
+            for one in (plan.model_copy(update={"dtype": "float32"}), plan)
+        ]
+        return rank_correlation(
+            *evaluators,
+            n_genes=task.genes.n_genes,
+            fidelity=options.finetune.steps,
+            chunk_size=plan.candidates_at_once,
+        )
+
+    outcome = probe_plans(
+        _limits(task, options, device), Instruments(time_plan, correlation_with_exact)
+    )
+    if outcome.plan.layout == "stacked":
+        outcome.refusals.update(_layers_left_to_vmap(task.network))
+    return outcome
+
+
+def _limits(task: Task, options: SearchOptions, device: torch.device) -> ProbeLimits:
+    network = placed_network(task.network, device, torch.float32)
+    data = task.data.to(device, torch.float32).train
+    batch = min(options.finetune.batch_size, len(data))
+    minibatch = data.take(torch.arange(batch, device=device))
+    return ProbeLimits(
+        threads=available_cores(),
+        most_candidates=options.budget.evaluations,
+        planned_steps=sum(planned_steps(options, task.genes.n_genes).values()),
+        candidate_bytes=candidate_bytes(network, task.strategy, minibatch),
+        available_bytes=available_bytes(device),
+        has_images=any(isinstance(module, nn.Conv2d) for module in network.modules()),
+        has_processes=device.type == "cpu",
+        precisions=faster_precisions(device),
+        can_capture=device.type == "cuda",
+    )
+
+
+def _layers_left_to_vmap(network: nn.Module) -> dict[str, str]:
+    stacked = StackedNetwork(copy.deepcopy(network).to("meta"), channels_last=False)
+    return {f"stacked: {name or 'the network'}": why for name, why in stacked.reasons.items()}
+
+
+def _check_pinned(plan: Plan, task: Task, device: torch.device, workers: Workers) -> None:
+    """Rehearse a pinned plan, so that what it cannot compute is refused before the search begins."""
+    if plan.captured and device.type != "cuda":
+        raise InvalidInputError(
+            "plan.captured", "true", f"false where evaluations run on {device.type}"
+        )
+    if plan.dtype == "tf32" and device.type != "cuda":
+        raise InvalidInputError(
+            "plan.dtype", "tf32", f"another where evaluations run on {device.type}"
+        )
+    _check_processes(plan, device)
+    try:
+        if plan.processes > 1:
+            workers.pool(plan)
+        GraftEvaluator(task, plan.model_copy(update={"processes": 1}), device).rehearse(steps=1)
+    except UnsharableTaskError:
+        raise
+    except (RuntimeError, MemoryError, NotImplementedError) as error:
+        # A chunk that does not fit into memory is halved when it comes to it.
+        if not is_out_of_memory(error):
+            raise InvalidInputError(
+                "plan.layout", plan.layout, f"a layout for this network: {refusal_of(error)}"
+            ) from error
+
+
+def _check_processes(plan: Plan, device: torch.device) -> None:
+    if plan.processes > 1 and device.type != "cpu":
+        raise InvalidInputError(
+            "plan.processes", plan.processes, f"1 where evaluations run on {device.type}"
+        )

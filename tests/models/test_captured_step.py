@@ -1,0 +1,100 @@
+"""Tests of replaying training steps; without a GPU, stand-ins take the place of what captures and replays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from models.plan import Plan
+from models.population.captured_step import WARM_UP_STEPS, CapturedStep
+from tests.models.small_task import candidates, evaluator, family_task
+
+STEPS = torch.arange(20).view(5, 4)
+
+
+class StandInGraph:
+    """Replays by running the step again."""
+
+    step: Callable[[], None]
+
+    def replay(self) -> None:
+        self.step()
+
+
+@pytest.fixture
+def _captures_by_stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Stream:
+        def wait_stream(self, _: object) -> None:
+            """Do nothing: everything runs in order."""
+
+    @contextmanager
+    def block(_: object) -> Iterator[None]:
+        yield
+
+    monkeypatch.setattr(torch.cuda, "Stream", lambda _: Stream())
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda _: Stream())
+    monkeypatch.setattr(torch.cuda, "stream", block)
+    monkeypatch.setattr(torch.cuda, "graph", block)
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", StandInGraph)
+    monkeypatch.setattr(torch.cuda, "get_rng_state", lambda _: torch.get_rng_state())
+    monkeypatch.setattr(torch.cuda, "set_rng_state", lambda state, _: torch.set_rng_state(state))
+
+
+def trained(make: Callable[..., torch.optim.Optimizer], *, is_captured: bool) -> list[Tensor]:
+    """Weights and statistics after some steps with dropout."""
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Dropout(0.5), nn.Linear(4, 2))
+    x = torch.randn(20, 3)
+    optimizer = make(network.parameters(), lr=0.1)
+
+    def step(indices: Tensor) -> None:
+        optimizer.zero_grad()
+        network(x[indices]).square().sum().backward()
+        optimizer.step()
+
+    changed = [*network.parameters(), *network.buffers()]
+    run: Callable[[Tensor], None] = step
+    if is_captured:
+        captured = CapturedStep(step, STEPS[0], changed, optimizer)
+        captured._graph.step = lambda: step(captured._indices)  # type: ignore[attr-defined]
+        run = captured
+    for indices in STEPS:
+        run(indices)
+    return changed
+
+
+@pytest.mark.usefixtures("_captures_by_stand_in")
+@pytest.mark.parametrize("make", [torch.optim.Adam, torch.optim.SGD])
+def test_warming_up_leaves_no_trace(make: Callable[..., torch.optim.Optimizer]) -> None:
+    for eager, captured in zip(
+        trained(make, is_captured=False), trained(make, is_captured=True), strict=True
+    ):
+        torch.testing.assert_close(captured, eager, rtol=0, atol=0)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("layout", ["stacked", "vmap", "loop"])
+def test_captured_steps_train_as_eager_ones_do(layout: str) -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    task = family_task("small_cnn", {"width": 4, "hidden": 8, "norm": "batch"}, steps=9)
+    chunks = (1,) if layout == "loop" else (1, 4)
+    asked = candidates(task, 3 * WARM_UP_STEPS)
+    losses = []
+    for captured in (False, True):
+        plan = Plan.model_validate(
+            {"layout": layout, "chunks": chunks, "captured": captured, "threads": 1}
+        )
+        measures = evaluator(task, plan, device=torch.device("cuda", 0))
+        losses.append(
+            [
+                e.loss
+                for size in range(0, 4, chunks[-1])
+                for e in measures.evaluate(asked[size : size + chunks[-1]])
+            ]
+        )
+    assert losses[1] == pytest.approx(losses[0], rel=1e-4)

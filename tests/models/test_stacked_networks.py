@@ -1,0 +1,108 @@
+"""Tests that networks of many kinds compute a population as they compute its candidates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from models.checkpoints import State
+from models.dataset import Examples
+from models.finetuning.full import FullConfig
+from models.freezing import Freezing, nothing_frozen
+from models.layout import Recipe
+from models.population import LayoutName, build_layout
+from models.randomness import generator
+from models.strategy import build_strategy
+from tests.contracts.population_comparison import N_CANDIDATES, assert_agree, population
+from tests.models.image_networks import IMAGE_NETWORKS
+from tests.models.odd_networks import N_CLASSES, ODD_NETWORKS
+
+NETWORKS: dict[str, type[nn.Module]] = {**IMAGE_NETWORKS, **ODD_NETWORKS}
+FUSED: list[tuple[LayoutName, bool]] = [("stacked", False), ("stacked", True), ("vmap", False)]
+fused = pytest.mark.parametrize(("layout", "channels_last"), FUSED)
+
+
+@pytest.fixture(params=sorted(NETWORKS))
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def samples(name: str, n_samples: int = 6) -> Tensor:
+    shape = (3, 8, 8) if name in IMAGE_NETWORKS else (6,)
+    return torch.randn(n_samples, *shape, generator=generator(0, "x"), dtype=torch.float64)
+
+
+def trained(
+    name: str, layout: LayoutName, channels_last: bool, freezing: Freezing, shared: Sequence[str]
+) -> State:
+    """State of a population after two epochs of two steps, and its logits."""
+    network = NETWORKS[name]().double()
+    state, x = population(network, shared), samples(name)
+    data = Examples({"x": x}, torch.arange(len(x)) % N_CLASSES)
+    minibatches = torch.arange(len(x)).view(2, -1).repeat(2, 1)
+    recipe = Recipe(build_strategy(FullConfig()), 0.01, freezing)
+    computed = build_layout(layout, network, channels_last=channels_last)
+    torch.manual_seed(0)
+    computed.train(state, data, minibatches, recipe)
+    return state | {"logits": computed.logits(state, data)}
+
+
+def assert_equals_the_loop(
+    name: str,
+    layout: LayoutName,
+    channels_last: bool,
+    freezing: Freezing,
+    shared: Sequence[str] = (),
+) -> None:
+    expected = trained(name, "loop", False, freezing, shared)
+    found = trained(name, layout, channels_last, freezing, shared)
+    assert found.keys() == expected.keys()
+    for tensor_name, tensor in expected.items():
+        torch.testing.assert_close(found[tensor_name], tensor, rtol=1e-6, atol=1e-7)
+
+
+def tensors_by_module(name: str) -> list[list[str]]:
+    """Names of the tensors of each module that has any, in order."""
+    modules: dict[str, list[str]] = {}
+    for tensor in population(NETWORKS[name]()):
+        modules.setdefault(tensor.rpartition(".")[0], []).append(tensor)
+    return list(modules.values())
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
+def test_outputs_gradients_and_buffers_agree(
+    name: str, training: bool, channels_last: bool
+) -> None:
+    network = NETWORKS[name]().train(training)
+    assert_agree(network, samples(name), channels_last=channels_last)
+
+
+@fused
+def test_training_equals_the_loop(name: str, layout: LayoutName, channels_last: bool) -> None:
+    assert_equals_the_loop(name, layout, channels_last, nothing_frozen(N_CANDIDATES))
+
+
+@fused
+def test_training_equals_the_loop_where_candidates_freeze_different_modules(
+    name: str, layout: LayoutName, channels_last: bool
+) -> None:
+    modules = tensors_by_module(name)
+    second, third = (frozenset(chain.from_iterable(some)) for some in (modules[::2], modules[:-1]))
+    freezing = Freezing((frozenset(), second, third), {})
+    assert_equals_the_loop(name, layout, channels_last, freezing)
+
+
+@fused
+def test_training_equals_the_loop_behind_a_shared_prefix(
+    name: str, layout: LayoutName, channels_last: bool
+) -> None:
+    modules = tensors_by_module(name)
+    prefix = list(chain.from_iterable(modules[: (len(modules) + 1) // 2]))
+    kept = dict.fromkeys(prefix, (True,) * N_CANDIDATES)
+    freezing = Freezing((frozenset(prefix),) * N_CANDIDATES, kept)
+    assert_equals_the_loop(name, layout, channels_last, freezing, prefix)
