@@ -16,7 +16,7 @@ from typing import Any
 
 from models.process_environment import computing_environment
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 # What people and test runners set for numerical libraries; a default environment has none of it.
 TUNING_PREFIXES = ("OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_", "GLIBC_", "MALLOC_", "TORCH_")
 
