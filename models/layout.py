@@ -15,7 +15,7 @@ from models.freezing import Freezing
 from models.strategy import Strategy
 
 # Samples times candidates per forward pass when nothing is trained: bounds memory, and fits into a processor's cache.
-SCORING_BATCH = {"cpu": 256, "cuda": 65536}
+SCORING_BATCH = {"cpu": 2048, "cuda": 65536}
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,9 @@ import torch
 from models.evaluator import GraftEvaluator, Task
 from models.plan import Plan
 
-TIMED_RUNS, STEPS_PER_RUN = 3, 2
+STEPS_PER_RUN = 2
+# Runs are timed until there are enough of them: small networks take a few milliseconds, and other programs interfere.
+FEWEST_RUNS, MOST_RUNS, ENOUGH_SECONDS = 3, 15, 0.6
 
 
 def step_milliseconds(
@@ -34,8 +36,10 @@ def step_milliseconds(
     evaluator = GraftEvaluator(task, plan, device)
     evaluator.rehearse(STEPS_PER_RUN)
     start_together()
-    durations = []
-    for _ in range(TIMED_RUNS):
+    durations: list[float] = []
+    while len(durations) < FEWEST_RUNS or (
+        len(durations) < MOST_RUNS and sum(durations) < ENOUGH_SECONDS
+    ):
         started = time.perf_counter()
         evaluator.rehearse(STEPS_PER_RUN)
         if device.type == "cuda":
