@@ -46,10 +46,10 @@ class BenchmarkNetwork:
 NETWORKS = {
     "mlp": BenchmarkNetwork("mlp", {"hidden": (96, 96, 96, 96)}, (64,), 40),
     "cnn 8x8": BenchmarkNetwork("small_cnn", {}, (1, 8, 8), 40),
-    "cnn 16x16": BenchmarkNetwork("small_cnn", {}, (1, 16, 16), 20),
-    "cnn 28x28": BenchmarkNetwork("small_cnn", {}, (1, 28, 28), 10),
-    "resnet20 32x32": BenchmarkNetwork("resnet_cifar", {"depth": 20}, (3, 32, 32), 8),
-    "transformer": BenchmarkNetwork("transformer_encoder", {}, (16, 32), 16),
+    "cnn 16x16": BenchmarkNetwork("small_cnn", {}, (1, 16, 16), 10),
+    "cnn 28x28": BenchmarkNetwork("small_cnn", {}, (1, 28, 28), 5),
+    "resnet20 32x32": BenchmarkNetwork("resnet_cifar", {"depth": 20}, (3, 32, 32), 2),
+    "transformer": BenchmarkNetwork("transformer_encoder", {}, (16, 32), 8),
 }
 
 
