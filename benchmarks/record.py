@@ -20,16 +20,20 @@ from search.statistics import Interval, replicate_interval
 RESULTS = Path(__file__).parent / "results"
 
 
-def write_record(conditions: Mapping[str, str], figures: Mapping[str, Any], table: str) -> None:
+def write_record(
+    conditions: Mapping[str, str], figures: Mapping[str, Any], table: str, label: str = ""
+) -> None:
     """Write ``results/NAME.json`` and ``results/NAME.md``, and print the table.
 
     Args:
         conditions: What ``conditions_of(NAME)`` gave before the first measurement.
         figures: Everything measured, as JSON.
         table: The figures for people, Markdown.
+        label: Tells records of one program apart: ``NAME-LABEL.json``.
     """
     RESULTS.mkdir(exist_ok=True)
     name = conditions["command"].split()[2].removeprefix("benchmarks.")
+    name += f"-{label}" if label else ""
     document = {"conditions": conditions, "figures": figures}
     (RESULTS / f"{name}.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     lines = [f"# {name}", "", table, ""]

@@ -33,6 +33,7 @@ def main() -> None:
     parser.add_argument(
         "--plan", type=json.loads, help="ours: JSON of one plan, or of one per network's name"
     )
+    parser.add_argument("--label", default="", help="of the record, beside those of other networks")
     arguments = parser.parse_args()
     networks = arguments.networks.split(",")
     if unknown := set(networks) - NETWORKS.keys():
@@ -42,7 +43,7 @@ def main() -> None:
     for network in networks:
         figures[network] = figures_of(measure(network, arguments))
         # Written anew after each network: a run that is cut short leaves what it has.
-        write_record(conditions, figures, table_of(figures))
+        write_record(conditions, figures, table_of(figures), arguments.label)
 
 
 if __name__ == "__main__":
