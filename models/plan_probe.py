@@ -19,8 +19,9 @@ PROBED_CHUNKS = tuple(size for size in CHUNK_SIZES if size in (2, 4, 8, 16, 32, 
 PATIENCE = 2
 # Starting processes costs seconds, and reduced precision a comparison: only a search that takes longer tries them.
 LONG_SEARCH_SECONDS = 30.0
-# The probe may take this share of the time that the search takes by the plain loop, and at least so many seconds.
-PROBE_SHARE, PROBE_SECONDS = 0.03, 5.0
+# The probe may take this share of the time that the search takes by the plain loop, but so many seconds in any case,
+# and never more than so many.
+PROBE_SHARE, FEWEST_SECONDS, MOST_SECONDS = 0.03, 5.0, 120.0
 # Reduced precision must be faster by this factor to be worth the comparison.
 WORTHWHILE_PRECISION = 0.9
 
@@ -230,4 +231,5 @@ class _Probe:
 
     def _is_out_of_time(self) -> bool:
         by_the_loop = max(self.milliseconds.values()) / 1000 * self.limits.planned_steps
-        return time.monotonic() - self.started > max(PROBE_SECONDS, PROBE_SHARE * by_the_loop)
+        allowed = min(MOST_SECONDS, max(FEWEST_SECONDS, PROBE_SHARE * by_the_loop))
+        return time.monotonic() - self.started > allowed

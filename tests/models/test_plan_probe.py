@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from time import monotonic
 
 import pytest
 
@@ -161,3 +162,20 @@ def test_steps_are_captured_where_that_is_possible_and_faster() -> None:
     assert not probe(time).plan.captured
     on_gpu = replace(LIMITS, has_processes=False, can_capture=True)
     assert probe(time, on_gpu).plan.captured
+
+
+def test_a_probe_that_has_taken_long_enough_tries_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = monotonic()
+
+    def time(plan: Plan) -> float:
+        nonlocal now
+        now += 50.0
+        return best_at(64)(plan)
+
+    monkeypatch.setattr("models.plan_probe.time.monotonic", lambda: now)
+    outcome = probe(time, replace(LONG, planned_steps=10**9))
+    assert list(outcome.milliseconds) == [
+        "loop, 2 threads",
+        "stacked x 2, 2 threads",
+        "stacked x 4, 2 threads",
+    ]
