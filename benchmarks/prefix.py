@@ -10,14 +10,13 @@ and the same over few samples, so that the frozen half is computed in the first 
 from __future__ import annotations
 
 import argparse
-import statistics
 import time
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from benchmarks.record import conditions_of, write_record
+from benchmarks.record import conditions_of, spread, write_record
 from models.dataset import Examples
 from models.families.small_cnn import SmallCNNConfig, SmallCNNFamily
 from models.finetuning.full import FullConfig
@@ -112,14 +111,10 @@ def main() -> None:
 def _row(side: int, name: str, taken: dict[str, list[float]]) -> str:
     own = taken[name]
     ratios = [
-        _spread([a / b for a, b in zip(taken[base], own, strict=True)])
+        spread([a / b for a, b in zip(taken[base], own, strict=True)], 2)
         for base in ("nothing frozen", "frozen, not shared")
     ]
-    return f"| {side}x{side} | {name} | {_spread(own)} | {' | '.join(ratios)} |"
-
-
-def _spread(values: list[float]) -> str:
-    return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
+    return f"| {side}x{side} | {name} | {spread(own, 2)} | {' | '.join(ratios)} |"
 
 
 if __name__ == "__main__":

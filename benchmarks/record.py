@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,12 @@ def show(interval: Interval, digits: int = 3, scale: float = 1.0) -> str:
     if interval.low is None or interval.high is None:
         return mean
     return f"{mean} [{scale * interval.low:.{digits}f}, {scale * interval.high:.{digits}f}]"
+
+
+def spread(values: Sequence[float], decimals: int | None = None) -> str:
+    """Median, least and most; three significant digits unless so many decimals are asked for."""
+    form = ".3g" if decimals is None else f".{decimals}f"
+    return f"{median(values):{form}} ({min(values):{form}} to {max(values):{form}})"
 
 
 def conditions_of(name: str) -> dict[str, str]:

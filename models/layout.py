@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -51,6 +51,11 @@ class Layout(Protocol):
     def logits(self, state: State, part: Examples) -> Tensor:
         """Apply every candidate in evaluation mode: ``(P, N, C)``."""
         ...
+
+
+def population_size(state: Mapping[str, Tensor]) -> int:
+    """Number of candidates of a stacked state, ``(P, *shape)`` per tensor."""
+    return len(next(iter(state.values())))
 
 
 def scoring_pieces(part: Examples, n_candidates: int) -> tuple[Tensor, ...]:

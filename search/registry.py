@@ -96,7 +96,11 @@ class Registry(Generic[PluginT]):
     def _scan(self) -> None:
         if self._is_scanned:
             return
-        package = importlib.import_module(self._package)
-        for module in pkgutil.iter_modules(package.__path__):
-            importlib.import_module(f"{self._package}.{module.name}")
+        import_modules_of(self._package)
         self._is_scanned = True
+
+
+def import_modules_of(package: str) -> None:
+    """Import every module of a package, so that what registers itself there is known."""
+    for module in pkgutil.iter_modules(importlib.import_module(package).__path__):
+        importlib.import_module(f"{package}.{module.name}")

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.record import over_seeds
+from benchmarks.record import over_seeds, spread
 from benchmarks.throughput.networks import BATCH, N_TRAIN, N_VALIDATION
 from benchmarks.throughput.rounds import Measured, Way
 from benchmarks.throughput.ways import OURS, PLAIN_LOOP
@@ -90,17 +90,13 @@ def _row(name: str, way: Figures, ours: Sequence[float], peak: float) -> str:
     is_ours = name == OURS
     cells = [
         label,
-        _spread(times),
-        "" if is_ours else _spread(ratios),
+        spread(times),
+        "" if is_ours else spread(ratios),
         "" if is_ours else _geometric_mean(ratios),
         f"{gflops:.1f}",
         f"{100 * gflops / peak:.0f}%",
     ]
     return " | ".join(cells)
-
-
-def _spread(values: Sequence[float]) -> str:
-    return f"{statistics.median(values):.3g} ({min(values):.3g} to {max(values):.3g})"
 
 
 def _geometric_mean(ratios: Sequence[float]) -> str:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import vmap
 
+from models.layout import population_size
 from models.population.batched import cover
 from models.population.population_function import PopulationFunctions
 from models.population.torch_switches import fast_paths_off
@@ -50,7 +51,7 @@ class LentTensors:
         """
         self._functions = PopulationFunctions()
         self._own = list(network.parameters())
-        self._size = len(next(iter(tensors.values())))
+        self._size = population_size(tensors)
         self._places: list[_Place] = []
         names = first_names(network)
         for prefix, module in network.named_modules():

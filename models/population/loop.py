@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from models.checkpoints import State
 from models.dataset import Examples
 from models.freezing import Freezing
-from models.layout import Recipe, scoring_pieces
+from models.layout import Recipe, population_size, scoring_pieces
 from models.population.fused_training import run_steps
 from models.population.gated_norm import evaluate_where_frozen
 from models.population.row_freezing import RowFreezing
@@ -58,7 +58,7 @@ class LoopLayout:
         """Apply each candidate in turn."""
         pieces = scoring_pieces(part, n_candidates=1)
         rows = []
-        for row in range(_population_size(state)):
+        for row in range(population_size(state)):
             self._load(state, row)
             self._network.eval()
             rows.append(torch.cat([self._network(**part.take(piece).inputs) for piece in pieces]))
@@ -108,7 +108,3 @@ class LoopLayout:
     def _load(self, state: State, row: int) -> None:
         # A tied tensor is in the state once, under its first name: hence not strict.
         self._network.load_state_dict({name: x[row] for name, x in state.items()}, strict=False)
-
-
-def _population_size(state: State) -> int:
-    return len(next(iter(state.values())))

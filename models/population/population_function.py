@@ -5,8 +5,6 @@ They stand in for functions for which ``torch.func.vmap`` has no rule, or one th
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import Any, TypeVar
@@ -14,6 +12,7 @@ from typing import Any, TypeVar
 from torch.overrides import TorchFunctionMode
 
 from models.population.batched import is_batched_here
+from search.registry import import_modules_of
 
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
@@ -43,9 +42,7 @@ def stands_in_for(
 @cache
 def population_functions() -> Mapping[Any, Callable[..., Any]]:
     """Every population function by what it stands in for; each file in ``models/population/functions`` adds some."""
-    package = importlib.import_module("models.population.functions")
-    for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"{package.__name__}.{module.name}")
+    import_modules_of("models.population.functions")
     return _FUNCTIONS
 
 

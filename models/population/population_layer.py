@@ -8,15 +8,15 @@ options or weights, or holds it in a list of its own, finds what it expects.
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from models.population.batched import is_inside_another_transform
+from search.registry import import_modules_of
 
 LayerT = TypeVar("LayerT", bound="type[PopulationLayer]")
 
@@ -115,9 +115,8 @@ def stands_for(*layers: type[nn.Module]) -> Callable[[LayerT], LayerT]:
     return add
 
 
+@cache
 def population_layers() -> Mapping[type[nn.Module], type[PopulationLayer]]:
     """Every population layer by the type that it stands for; each file in ``models/population/layers`` adds some."""
-    package = importlib.import_module("models.population.layers")
-    for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"{package.__name__}.{module.name}")
+    import_modules_of("models.population.layers")
     return _LAYERS

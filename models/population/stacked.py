@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from models.checkpoints import State
 from models.dataset import Examples
 from models.freezing import nothing_frozen
-from models.layout import Recipe, scoring_pieces
+from models.layout import Recipe, population_size, scoring_pieces
 from models.population.fused_training import train_fused
 from models.population.gated_norm import evaluate_where_frozen, gates, running_statistics
 from models.population.prefix_cache import PrefixCache
@@ -41,11 +41,6 @@ class StackedLayout:
         self._statistics = frozenset[str]().union(*running_statistics(network).values())
         self._scratch = ScratchBuffers(network)
         self._stacked = StackedNetwork(network, channels_last=channels_last)
-
-    @property
-    def reasons(self) -> Mapping[str, str]:
-        """Why layers are left to ``vmap``, by name."""
-        return self._stacked.reasons
 
     @slow_rules_unmentioned()
     def train(self, state: State, data: Examples, minibatches: Tensor, recipe: Recipe) -> None:
@@ -103,7 +98,7 @@ class StackedLayout:
     def logits(self, state: State, part: Examples) -> Tensor:
         """Apply all candidates to some samples at a time."""
         self._stacked.network.eval()
-        freezing = nothing_frozen(len(next(iter(state.values()))))
+        freezing = nothing_frozen(population_size(state))
         pieces = scoring_pieces(part, len(freezing.frozen))
         with self._stacked.bound(state, freezing) as bound:
             return torch.cat([bound.run(part.take(piece).inputs) for piece in pieces], dim=1)

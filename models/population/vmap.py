@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from models.checkpoints import State
 from models.dataset import Examples
-from models.layout import Recipe, scoring_pieces
+from models.layout import Recipe, population_size, scoring_pieces
 from models.population.fused_training import train_fused
 from models.population.gated_norm import evaluate_where_frozen, gates, running_statistics
 from models.population.lending import LentTensors
@@ -70,7 +70,7 @@ class VmapLayout:
         """Apply all candidates to some samples at a time."""
         self._network.eval()
         lent = LentTensors(self._network, state)
-        pieces = scoring_pieces(part, len(next(iter(state.values()))))
+        pieces = scoring_pieces(part, population_size(state))
 
         def apply(piece: Tensor) -> Tensor:
             inputs = part.take(piece).inputs
