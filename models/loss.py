@@ -1,0 +1,38 @@
+"""The seam for losses: how far a candidate's logits are from the labels."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Protocol
+
+from pydantic import Field
+from torch import Tensor
+
+from search.registry import PluginConfig, Registry
+
+ClassWeight = Annotated[float, Field(gt=0, le=1e6)]
+
+
+class LossConfig(PluginConfig):
+    """Base of every loss's options."""
+
+    class_weights: Literal["balanced"] | tuple[ClassWeight, ...] | None = Field(
+        None,
+        description="how much each class counts: one weight per class, balanced (in inverse proportion to the "
+        "class's training samples), or null for all alike",
+    )
+
+
+class Loss(Protocol):
+    """Compares logits with labels, sample by sample; runs under ``vmap`` for one candidate at a time."""
+
+    def per_sample(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Give ``(N,)`` from ``(N, C)`` and ``(N,)``, in at least the logits' precision."""
+        ...
+
+
+LOSSES: Registry[Loss] = Registry("finetune.loss", "models.losses")
+
+
+def build_loss(config: LossConfig) -> Loss:
+    """Construct the loss that a config names."""
+    return LOSSES.plugin(config.kind)(config)  # type: ignore[call-arg]

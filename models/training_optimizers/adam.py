@@ -1,0 +1,52 @@
+"""Adam: steps of about equal size for every weight, by running means of gradients and of their squares.
+
+Reference: Kingma and Ba, "Adam: A Method for Stochastic Optimization", ICLR 2015.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+
+from models.training_optimizer import (
+    TRAINING_OPTIMIZERS,
+    ParameterGroup,
+    TrainingOptimizerConfig,
+    is_cuda,
+)
+
+Decay = Annotated[float, Field(ge=0, lt=1)]
+
+
+class AdamConfig(TrainingOptimizerConfig):
+    """Options of Adam."""
+
+    kind: Literal["adam"] = "adam"
+    betas: tuple[Decay, Decay] = Field(
+        (0.9, 0.999), description="decay of the running mean of gradients and of their squares"
+    )
+    eps: float = Field(1e-8, gt=0, description="added to the denominator")
+
+
+@TRAINING_OPTIMIZERS.register(AdamConfig)
+class Adam:
+    """torch's fused Adam."""
+
+    def __init__(self, config: AdamConfig) -> None:
+        """Bind the options."""
+        self._config = config
+
+    def build(self, groups: Sequence[ParameterGroup]) -> torch.optim.Optimizer:
+        """Construct the optimizer."""
+        config = self._config
+        return torch.optim.Adam(
+            groups,
+            betas=config.betas,
+            eps=config.eps,
+            weight_decay=config.weight_decay,
+            fused=True,
+            capturable=is_cuda(groups),
+        )
