@@ -19,14 +19,13 @@ from torch import Tensor
 from benchmarks.record import conditions_of, spread, write_record
 from models.dataset import Examples
 from models.families.small_cnn import SmallCNNConfig, SmallCNNFamily
-from models.finetuning.full import FullConfig
+from models.finetuning.full import FullConfig, FullFineTuning
 from models.freezing import Freezing
 from models.genes import GenomeOptions, build_gene_map
 from models.layout import Recipe
 from models.minibatches import draw_minibatches
 from models.population import build_layout
 from models.shapes import DataShape
-from models.strategy import build_strategy
 from models.weights_source import state_shapes
 
 N_CANDIDATES, STEPS, BATCH = 8, 12, 32
@@ -53,7 +52,7 @@ def build_ways(side: int) -> dict[str, Callable[[], float]]:
 
     def way(frozen: Freezing, n_samples: int) -> Callable[[], float]:
         layout = build_layout("stacked", family.build(shape), channels_last=True)
-        recipe = Recipe(build_strategy(FullConfig()), 0.001, frozen)
+        recipe = Recipe(FullFineTuning(FullConfig()), (0.001,) * len(frozen.frozen), frozen)
         data = Examples({"x": torch.randn(n_samples, 1, side, side)}, torch.arange(n_samples) % 10)
         minibatches = draw_minibatches(n_samples, STEPS, BATCH, 0, "prefix")
 

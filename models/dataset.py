@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from pydantic import Field
@@ -31,17 +31,23 @@ class Examples:
     Attributes:
         inputs: ``(N, *shape)`` per named input.
         labels: int64 ``(N,)``, 0 to C - 1.
+        targets: ``(N, *)`` per name: what a loss compares with beside the labels.
     """
 
     inputs: dict[str, Tensor]
     labels: Tensor
+    targets: dict[str, Tensor] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def take(self, indices: Tensor) -> Examples:
         """Copy some samples."""
-        return Examples({name: x[indices] for name, x in self.inputs.items()}, self.labels[indices])
+        return Examples(
+            {name: x[indices] for name, x in self.inputs.items()},
+            self.labels[indices],
+            {name: target[indices] for name, target in self.targets.items()},
+        )
 
 
 @dataclass(frozen=True, slots=True)

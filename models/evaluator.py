@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -13,18 +13,16 @@ from torch import Tensor, nn
 from models.checkpoints import State
 from models.dataset import Examples
 from models.final_artifacts import FinalArtifacts, TestScores
-from models.freezing import Freezing, tensors_kept
+from models.fine_tuning import FineTuner, Rows
 from models.genes import GeneMap
 from models.graft import complete_state, graft_population
-from models.layout import Recipe
 from models.memory import is_out_of_memory
 from models.metrics import MetricName, fitness, sample_hits, sample_losses
-from models.minibatches import draw_minibatches
 from models.placement import placed_network, placed_state
 from models.plan import Plan
 from models.population import build_layout
 from models.precision import arithmetic
-from models.randomness import generator, seeded_torch
+from models.randomness import generator
 from models.splits import TaskData
 from models.strategy import Strategy
 from search.errors import ChunkOutOfMemoryError
@@ -45,6 +43,7 @@ class Task:
         strategy: What a training step does.
         metric: How a candidate is scored.
         seed: Of every draw.
+        teachers: Logits ``(N, C)`` of the strategy's teachers on the training part, by their names.
     """
 
     network: nn.Module
@@ -55,6 +54,7 @@ class Task:
     strategy: Strategy
     metric: MetricName
     seed: int
+    teachers: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 class GraftEvaluator:
@@ -92,6 +92,9 @@ class GraftEvaluator:
         )
         self._data = task.data.to(device, plan.torch_dtype)
         self._source = placed_state(task.source, device, plan.torch_dtype)
+        self._tuner = FineTuner(
+            task.network, task.genes, self._data, task.strategy, task.seed, task.teachers
+        )
 
     def evaluate(self, candidates: Sequence[Candidate]) -> list[Evaluation]:
         """Measure one chunk.
@@ -124,30 +127,28 @@ class GraftEvaluator:
         stream = generator(0, "rehearsal")
         n_candidates, n_genes = self._plan.chunk_size, self._task.genes.n_genes
         bits = (torch.rand(n_candidates, n_genes, generator=stream) < 0.5).tolist()
-        candidates = [Candidate(Genome(tuple(row)), steps) for row in bits]
-        self._fine_tune(self._grafted(candidates), candidates)
+        self._trained([Candidate(Genome(tuple(row)), steps) for row in bits])
 
     def _evaluate(
         self, candidates: Sequence[Candidate]
     ) -> list[tuple[Outcome, float | None, float | None]]:
-        padded = self._padded(candidates)
-        state = self._grafted(padded)
-        self._fine_tune(state, padded)
+        state, n_rates = self._trained(self._padded(candidates))
         hits, losses = self._scores(state, self._data.validation)
         is_sound = torch.isfinite(losses).all(dim=1)
+        scores_by_row = fitness(self._task.metric, hits, losses)
+        rows = _best_rows(torch.where(is_sound, scores_by_row, -torch.inf), n_rates)
         if self._artifacts is not None:
             test_hits, test_losses = self._scores(state, self._data.test)
-            for row, candidate in enumerate(candidates):
+            for row, candidate in zip(rows, candidates, strict=False):
                 scores = TestScores(test_hits[row].cpu().numpy(), test_losses[row].cpu().numpy())
                 own = {name: tensor[row] for name, tensor in state.items()}
                 self._artifacts.write(candidate, scores, complete_state(own, self._task.genes))
-        scores_by_row = fitness(self._task.metric, hits, losses).tolist()
-        losses_by_row = losses.mean(dim=1).tolist()
+        losses_by_row = losses.mean(dim=1)
         return [
-            (Outcome.MEASURED, scores_by_row[row], losses_by_row[row])
+            (Outcome.MEASURED, float(scores_by_row[row]), float(losses_by_row[row]))
             if is_sound[row]
             else (Outcome.DIVERGED, None, None)
-            for row in range(len(candidates))
+            for row in rows[: len(candidates)]
         ]
 
     def _padded(self, candidates: Sequence[Candidate]) -> list[Candidate]:
@@ -165,36 +166,26 @@ class GraftEvaluator:
         padding = self._plan.padded_size(len(candidates)) - len(candidates)
         return [*candidates, *[first] * padding]
 
-    def _grafted(self, candidates: Sequence[Candidate]) -> State:
-        """Starting weights of a chunk."""
-        masks = [candidate.genome.keeps for candidate in candidates]
-        keeps = torch.tensor(masks, dtype=torch.bool, device=self._device)
-        target = placed_state(
-            self._task.target(candidates[0].replicate), self._device, self._plan.torch_dtype
-        )
-        return graft_population(target, self._source, self._task.genes, keeps)
+    def _trained(self, candidates: Sequence[Candidate]) -> tuple[State, int]:
+        """Graft and train a chunk; one row per candidate and learning rate.
 
-    def _fine_tune(self, state: State, candidates: Sequence[Candidate]) -> None:
+        Returns:
+            The state, ``(P * R, *shape)`` per tensor, and the number R of rates of each candidate.
+        """
         task, first = self._task, candidates[0]
-        config = task.strategy.config
-        learning_rate = first.arm.learning_rate
-        if learning_rate is None:
-            learning_rate = config.learning_rates[0]
-        genomes = [candidate.genome for candidate in candidates]
-        freezing = Freezing(
-            tuple(task.strategy.frozen(task.genes, genome) for genome in genomes),
-            tensors_kept(task.genes, genomes),
+        rates = first.arm.rates or task.strategy.config.learning_rates_of_one
+        genomes = [candidate.genome for candidate in candidates for _ in rates]
+        keeps = torch.tensor(
+            [genome.keeps for genome in genomes], dtype=torch.bool, device=self._device
         )
-        minibatches = draw_minibatches(
-            len(self._data.train), first.fidelity, config.batch_size, task.seed, first.replicate
-        ).to(self._device)
-        recipe = Recipe(task.strategy, learning_rate, freezing)
-        with (
-            seeded_torch(task.seed, "layers", first.replicate),
-            arithmetic(self._plan.dtype, self._device),
-            self._computing(),
-        ):
-            self._layout.train(state, self._data.train, minibatches, recipe)
+        target = placed_state(task.target(first.replicate), self._device, self._plan.torch_dtype)
+        state = graft_population(target, self._source, task.genes, keeps)
+        rows = Rows(tuple(genomes), tuple(rates) * len(candidates))
+        with arithmetic(self._plan.dtype, self._device), self._computing():
+            self._tuner.train(
+                self._layout, state, rows, steps=first.fidelity, replicate=first.replicate
+            )
+        return state, len(rates)
 
     def _scores(self, state: State, part: Examples) -> tuple[Tensor, Tensor]:
         """Hits and losses ``(P, N)`` on one part."""
@@ -210,3 +201,9 @@ class GraftEvaluator:
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
         self.computing_seconds += time.perf_counter() - started
+
+
+def _best_rows(scores: Tensor, n_rates: int) -> list[int]:
+    """Number of each candidate's best row, from the scores ``(P * R,)`` of candidates at R rates each."""
+    best = scores.view(-1, n_rates).argmax(dim=1)
+    return (torch.arange(len(best), device=best.device) * n_rates + best).tolist()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import torch
@@ -12,10 +12,13 @@ from torch import Tensor
 from models.checkpoints import State
 from models.dataset import Examples
 from models.freezing import Freezing
-from models.strategy import Strategy
+from models.strategy import Objective
 
 # Samples times candidates per forward pass when nothing is trained: bounds memory, and fits into a processor's cache.
 SCORING_BATCH = {"cpu": 2048, "cuda": 65536}
+
+# Changes the minibatch of a step, by the step's number.
+Augment = Callable[[int, Examples], Examples]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,18 +26,34 @@ class Recipe:
     """How a chunk is trained.
 
     Attributes:
-        strategy: What a training step minimises, and with what.
-        learning_rate: Of every candidate in the chunk.
+        objective: What a training step minimises, and with what.
+        learning_rates: Of each candidate, ``P`` rates.
         freezing: What training leaves as it is.
+        rate_factors: Per tensor, what each candidate's rate is multiplied with, ``P`` factors; 1 for those not named.
+        augment: Changes minibatches.
+        validation: What early stopping watches; None if it is not asked for.
+        averages_statistics: Nothing is minimised; running statistics become the mean over all steps.
     """
 
-    strategy: Strategy
-    learning_rate: float
+    objective: Objective
+    learning_rates: tuple[float, ...]
     freezing: Freezing
+    rate_factors: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    augment: Augment | None = None
+    validation: Examples | None = None
+    averages_statistics: bool = False
 
     def of(self, rows: Sequence[int]) -> Recipe:
         """The recipe of some of the candidates."""
-        return replace(self, freezing=self.freezing.of(rows))
+        return replace(
+            self,
+            learning_rates=tuple(self.learning_rates[row] for row in rows),
+            freezing=self.freezing.of(rows),
+            rate_factors={
+                name: tuple(factors[row] for row in rows)
+                for name, factors in self.rate_factors.items()
+            },
+        )
 
 
 class Layout(Protocol):

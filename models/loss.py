@@ -36,3 +36,8 @@ LOSSES: Registry[Loss] = Registry("finetune.loss", "models.losses")
 def build_loss(config: LossConfig) -> Loss:
     """Construct the loss that a config names."""
     return LOSSES.plugin(config.kind)(config)  # type: ignore[call-arg]
+
+
+def weighted_mean(losses: Tensor, weights: Tensor | None) -> Tensor:
+    """Mean over samples: the scalar sum of w l / sum of w from ``(N,)`` each, as torch's weighted cross entropy."""
+    return losses.mean() if weights is None else (weights * losses).sum() / weights.sum()

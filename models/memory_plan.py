@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
 from models.dataset import Examples
-from models.strategy import Strategy
+from models.strategy import Objective
+from models.training_optimizer import build_training_optimizer
 
 # Of what is left, the share that chunks may plan with: allocators, workspaces and the rest of the machine need some.
 PLANNED_SHARE = 0.6
@@ -31,16 +32,16 @@ def available_bytes(device: torch.device) -> int:
     return min(limit for limit in limits if limit is not None)
 
 
-def candidate_bytes(network: nn.Module, strategy: Strategy, minibatch: Examples) -> int:
+def candidate_bytes(network: nn.Module, objective: Objective, minibatch: Examples) -> int:
     """Memory that one more candidate in a chunk takes while it trains.
 
-    Counts its tensors, their gradients, what the optimizer keeps, and what the forward pass saves for the backward
-    pass, all measured on one training step of a copy; saved views of one tensor count once.
+    Counts its tensors, their gradients, what the optimizer keeps, the copy that early stopping keeps, and what the
+    forward pass saves for the backward pass, all measured on one training step of a copy; saved views of one tensor count once.
 
     Args:
         network: On the device of ``minibatch``.
-        strategy: What a step does.
-        minibatch: One minibatch of the usual size.
+        objective: What a step does.
+        minibatch: One minibatch of the usual size, with the targets of the objective.
     """
     trial = copy.deepcopy(network).train()
     saved: dict[int, int] = {}
@@ -52,17 +53,22 @@ def candidate_bytes(network: nn.Module, strategy: Strategy, minibatch: Examples)
 
     leaves = [weight for weight in trial.parameters() if weight.requires_grad]
     own = {x.untyped_storage().data_ptr() for x in (*trial.parameters(), *trial.buffers())}
-    own |= {x.untyped_storage().data_ptr() for x in (*minibatch.inputs.values(), minibatch.labels)}
+    given = (*minibatch.inputs.values(), minibatch.labels, *minibatch.targets.values())
+    own |= {x.untyped_storage().data_ptr() for x in given}
     with torch.random.fork_rng(), saved_tensors_hooks(note, lambda tensor: tensor):
-        loss = strategy.loss(trial(**minibatch.inputs), minibatch.labels)
+        loss = objective.loss(trial(**minibatch.inputs), minibatch)
     kept = [*trial.parameters(), *trial.buffers()]
     if leaves and loss.requires_grad:
         loss.backward()
-        optimizer = strategy.build_optimizer(list(leaves), learning_rate=0.0)
+        optimizer = build_training_optimizer(
+            objective.config.optimizer, [{"params": leaves, "lr": 0.0}]
+        )
         optimizer.step()
         kept += [weight.grad for weight in leaves if weight.grad is not None]
         for values in optimizer.state.values():
             kept += [value for value in values.values() if isinstance(value, Tensor)]
+    if objective.config.early_stopping is not None:
+        kept += [*trial.parameters(), *trial.buffers()]
     activations = sum(size for pointer, size in saved.items() if pointer not in own)
     return activations + sum(tensor.nbytes for tensor in kept)
 

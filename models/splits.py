@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,7 +46,7 @@ class TaskData:
                 name: x.to(device, dtype if x.is_floating_point() else x.dtype)
                 for name, x in part.inputs.items()
             }
-            return Examples(inputs, part.labels.to(device))
+            return dataclasses.replace(part, inputs=inputs, labels=part.labels.to(device))
 
         return TaskData(
             moved(self.train),

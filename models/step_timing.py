@@ -24,6 +24,8 @@ def step_milliseconds(
 ) -> float:
     """Median time of one candidate's training step in one chunk of a plan, in this process alone.
 
+    A candidate that is trained at several learning rates takes a step at each.
+
     Args:
         plan: How to compute it; sets the process's number of threads.
         task: What to compute; not changed.
@@ -45,4 +47,5 @@ def step_milliseconds(
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         durations.append(time.perf_counter() - started)
-    return 1000 * statistics.median(durations) / (STEPS_PER_RUN * plan.chunk_size)
+    n_rates = len(task.strategy.config.learning_rates_of_one)
+    return 1000 * statistics.median(durations) / (STEPS_PER_RUN * plan.chunk_size * n_rates)

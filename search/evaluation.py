@@ -24,20 +24,33 @@ FINAL_REPLICATE = 2_000
 class Arm:
     """The rest of the recipe where it varies between candidates of one search.
 
-    ``learning_rate`` is absolute; None means the recipe's own, which is how optimizers ask.
+    ``learning_rate`` is absolute; None means the recipe's own, which is how optimizers ask.  With several rates the
+    candidate is trained at each of them and judged at its best one.
     """
 
-    learning_rate: float | None = None
+    learning_rate: float | tuple[float, ...] | None = None
 
     @property
     def label(self) -> str:
         """Text form that is unique for the arm, for ledgers and keys; empty for the recipe's own."""
-        return "" if self.learning_rate is None else f"learning_rate={self.learning_rate!r}"
+        return f"learning_rate={','.join(map(repr, self.rates))}" if self.rates else ""
+
+    @property
+    def rates(self) -> tuple[float, ...]:
+        """The learning rates; none where they are the recipe's own."""
+        if self.learning_rate is None:
+            return ()
+        if isinstance(self.learning_rate, tuple):
+            return self.learning_rate
+        return (self.learning_rate,)
 
     @classmethod
     def from_label(cls, label: str) -> Arm:
         """Read back what ``label`` wrote."""
-        return cls(float(label.removeprefix("learning_rate="))) if label else cls()
+        if not label:
+            return cls()
+        rates = tuple(map(float, label.removeprefix("learning_rate=").split(",")))
+        return cls(rates if len(rates) > 1 else rates[0])
 
 
 @dataclass(frozen=True, slots=True)

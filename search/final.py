@@ -41,7 +41,8 @@ class FinalOptions(BaseModel):
         (0.3, 1.0, 3.0),
         min_length=1,
         max_length=20,
-        description="every mask takes its best of these times the search's learning rate",
+        description="every mask takes its best of these times the search's learning rate; with "
+        "learning_rate_per_candidate its best of the search's rates instead",
     )
 
     @field_validator("learning_rate_factors")
@@ -54,10 +55,19 @@ class FinalOptions(BaseModel):
         return factors
 
     def arms(self, arm: Arm) -> list[Arm]:
-        """The recipes that every mask may choose from: the search's, at each learning rate."""
-        if arm.learning_rate is None:
+        """The recipes that every mask may choose from: the search's, at each learning rate.
+
+        A search whose candidates choose among several rates has these; one with a single rate has its multiples.
+        """
+        if not arm.rates:
             raise ValueError("full length needs a recipe with a learning rate to multiply")
-        return [Arm(arm.learning_rate * factor) for factor in self.learning_rate_factors]
+        if len(arm.rates) > 1:
+            return [Arm(rate) for rate in arm.rates]
+        return [Arm(arm.rates[0] * factor) for factor in self.learning_rate_factors]
+
+    def n_arms(self, n_search_rates: int) -> int:
+        """Number of recipes, from the number of rates among which a candidate of the search chooses."""
+        return n_search_rates if n_search_rates > 1 else len(self.learning_rate_factors)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
-"""One learning rate for the search phase, chosen where no mask is favoured.
+"""The learning rate of the search: one for all masks, the best over keep-all and transfer-all; or one for each.
 
-A single rate that suits one of keep-all and transfer-all makes the other look bad.  The rate that is best on average
-over both serves the search; in the final every mask takes its own best.
+One rate for all masks is unfair: keep-all likes a high one, transfer-all a low one.  So the rate that is best on average
+over both serves the search, or every candidate is judged at its own best; in the final every mask takes its own best.
 """
 
 from __future__ import annotations
@@ -20,21 +20,26 @@ from search.recorded import RecordedEvaluator
 PREPARING_PHASE = "preparing"
 
 
-def choose_learning_rate(
+def choose_arm(
     recorded: RecordedEvaluator,
     decisions: DecisionLog,
     problem: SearchProblem,
     rates: Sequence[float],
-) -> float:
-    """Choose, on validation data, the rate with the best mean fitness over keep-all and transfer-all.
+    *,
+    per_candidate: bool,
+) -> Arm:
+    """Choose the recipe of the search.
 
-    With one rate there is nothing to measure.  The choice is a row of the ledger.
+    With one rate, or if every candidate chooses for itself, there is nothing to measure.  Otherwise it is the rate with
+    the best mean fitness over keep-all and transfer-all on validation data, and the choice is a row of the ledger.
 
     Raises:
         InvalidInputError: No rate trains both without diverging.
     """
+    if per_candidate:
+        return Arm(tuple(rates))
     if len(rates) == 1:
-        return rates[0]
+        return Arm(rates[0])
     pure = (keep_all(problem.n_genes), transfer_all(problem.n_genes))
     candidates = [
         Candidate(genome, problem.search_fidelity, arm=Arm(rate))
@@ -59,4 +64,4 @@ def choose_learning_rate(
         "mean_fitness": {repr(rate): mean for rate, mean in means.items()},
     }
     decision = decisions.decide(Position(PREPARING_PHASE), "learning_rate", lambda: (value, {}))
-    return float(str(decision["learning_rate"]))
+    return Arm(float(str(decision["learning_rate"])))

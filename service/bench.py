@@ -12,6 +12,7 @@ from models.devices import describe_device, pick_device
 from models.fixed_target import FixedTarget
 from models.inputs import InputFolder
 from models.plan_probe import ProbeOutcome
+from models.teachers import untaught
 from service.composition import build_task, check_spec, draw_up, read_data
 from service.planning import Workers, measure_plans
 from service.progress import planned_steps
@@ -21,7 +22,7 @@ from service.spec import SearchSpec
 def run_bench(spec: SearchSpec, inputs: InputFolder, console: Console) -> None:
     """Time plans and show the table.
 
-    No network is loaded or pretrained for it: what the weights are changes no time.
+    No network is loaded or trained for it: what the weights are changes no time.
 
     Raises:
         InvalidInputError: The spec or its data do not allow the search.
@@ -29,7 +30,8 @@ def run_bench(spec: SearchSpec, inputs: InputFolder, console: Console) -> None:
     check_spec(spec, inputs)
     blueprint = draw_up(spec, inputs)
     weights = blueprint.family.build(blueprint.shape).state_dict()
-    task = build_task(spec, blueprint, read_data(spec, inputs), weights, FixedTarget(weights))
+    data = read_data(spec, inputs)
+    task = untaught(build_task(spec, blueprint, data, weights, FixedTarget(weights)))
     device, workers = pick_device(), Workers(task, artifacts=None)
     try:
         with console.status("timing training steps"):

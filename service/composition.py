@@ -17,10 +17,12 @@ from models.final_artifacts import FinalArtifacts
 from models.genes import GeneMap, build_gene_map
 from models.inputs import InputFolder
 from models.plan import Plan
+from models.recipe_checks import check_recipe
 from models.randomness import derive_seed, seeded_torch
 from models.shapes import DataShape
 from models.splits import TaskData, load_task, part_sizes
 from models.strategy import build_strategy
+from models.teachers import with_teachers
 from models.weights.init import InitConfig
 from models.weights_source import WeightsContext, WeightsSource, open_weights
 from models.worker_pool import PooledEvaluator
@@ -59,6 +61,7 @@ class Blueprint:
     family: ModelFamily
     dataset: Dataset
     shape: DataShape
+    context: WeightsContext
     source: WeightsSource
     target: WeightsSource
     genes: GeneMap
@@ -110,7 +113,13 @@ def check_spec(spec: SearchSpec, inputs: InputFolder) -> GeneTable:
     blueprint = draw_up(spec, inputs)
     optimizer = spec.optimizer
     optimizer.check(blueprint.problem)
-    spec.finetune.check(blueprint.genes)
+    check_recipe(
+        spec.finetune,
+        genes=blueprint.genes,
+        network=blueprint.context.meta_network(),
+        shape=blueprint.shape,
+        source=blueprint.source.shapes(),
+    )
     if isinstance(spec.source, InitConfig) and spec.source.redraw:
         raise InvalidInputError("source.redraw", "true", "false; only a target can be redrawn")
     return blueprint.gene_table()
@@ -144,7 +153,7 @@ def draw_up(
     part_sizes(dataset, spec.dataset)
     genes = build_gene_map(context.meta_network(), source.shapes(), spec.genome)
     problem = SearchProblem(genes.n_genes, spec.finetune.steps, spec.budget.evaluations)
-    return Blueprint(family, dataset, shape, source, target, genes, problem)
+    return Blueprint(family, dataset, shape, context, source, target, genes, problem)
 
 
 def build_optimizer(options: SearchOptions, problem: SearchProblem) -> Optimizer:
@@ -218,6 +227,7 @@ def set_up(
     Raises:
         InvalidInputError: The plan asks for several processes on a GPU, or for a task that cannot be sent to them.
     """
+    task = with_teachers(task, folder)
     device = pick_device()
     artifacts = FinalArtifacts(folder / ARTIFACTS_FOLDER)
     workers = Workers(task, artifacts)

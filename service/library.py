@@ -23,6 +23,8 @@ from models.fixed_target import FixedTarget
 from models.genes import GeneMap, GenomeOptions, build_gene_map
 from models.graft import graft
 from models.inputs import InputFolder
+from models.recipe_checks import check_recipe
+from models.shapes import DataShape
 from models.splits import TaskData
 from models.strategy import build_strategy
 from models.weights_source import state_shapes
@@ -148,7 +150,16 @@ def _search_modules(
     options.optimizer.check(
         SearchProblem(genes.n_genes, options.finetune.steps, options.budget.evaluations)
     )
-    options.finetune.check(genes)
+    check_recipe(
+        options.finetune,
+        genes=genes,
+        network=target,
+        shape=DataShape(
+            {name: tuple(x.shape[1:]) for name, x in data.train.inputs.items()},
+            len(data.class_names),
+        ),
+        source=state_shapes(source),
+    )
     own = copy.deepcopy(target).cpu()
     kept = {name: tensor.clone() for name, tensor in own.state_dict().items()}
     task = Task(

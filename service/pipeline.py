@@ -16,7 +16,7 @@ from search.decisions import DecisionLog
 from search.evaluation import Arm
 from search.final import FINAL_PHASE, FinalOutcome, run_final
 from search.genome import keep_all, transfer_all
-from search.learning_rate import PREPARING_PHASE, choose_learning_rate
+from search.learning_rate import PREPARING_PHASE, choose_arm
 from search.ledger import Ledger
 from search.race import RACE_PHASE, RaceOutcome, run_race
 from search.recorded import RecordedEvaluator
@@ -80,8 +80,13 @@ def run_phases(
             started_at=started_at,
         )
         tracker.follow(recorded, bench.problem.n_genes)
-        rates = options.finetune.learning_rates
-        arm = Arm(choose_learning_rate(recorded, decisions, bench.problem, rates))
+        arm = choose_arm(
+            recorded,
+            decisions,
+            bench.problem,
+            options.finetune.learning_rates,
+            per_candidate=options.finetune.learning_rate_per_candidate,
+        )
         tracker.enter(SEARCH_PHASE)
         study = _search(options, bench, recorded, arm, tracker)
         tracker.enter(RACE_PHASE)

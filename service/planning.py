@@ -10,6 +10,7 @@ from torch import nn
 from models.devices import available_cores
 from models.evaluator import GraftEvaluator, Task
 from models.final_artifacts import FinalArtifacts
+from models.fine_tuning import stage_examples
 from models.memory import is_out_of_memory
 from models.memory_plan import available_bytes, candidate_bytes
 from models.placement import placed_network
@@ -145,21 +146,30 @@ def measure_plans(
 
 
 def _limits(task: Task, options: SearchOptions, device: torch.device) -> ProbeLimits:
-    network = placed_network(task.network, device, torch.float32)
-    data = task.data.to(device, torch.float32).train
-    batch = min(options.finetune.batch_size, len(data))
-    minibatch = data.take(torch.arange(batch, device=device))
     return ProbeLimits(
         threads=available_cores(),
         most_candidates=options.budget.evaluations,
         planned_steps=sum(planned_steps(options, task.genes.n_genes).values()),
-        candidate_bytes=candidate_bytes(network, task.strategy, minibatch),
+        candidate_bytes=_candidate_bytes(task, device),
         available_bytes=available_bytes(device),
         has_images=any(isinstance(module, nn.Conv2d) for module in network.modules()),
         has_processes=device.type == "cpu",
         precisions=faster_precisions(device),
         can_capture=device.type == "cuda",
     )
+
+
+def _candidate_bytes(task: Task, device: torch.device) -> int:
+    """Memory that one more candidate takes in the stage that takes most, at all of its learning rates."""
+    data = task.data.to(device, torch.float32)
+    network = placed_network(task.network, device, torch.float32)
+    needed = []
+    for stage in task.strategy.stages:
+        samples = stage_examples(stage.objective, data, task.teachers)
+        batch = min(stage.objective.config.batch_size, len(samples))
+        minibatch = samples.take(torch.arange(batch, device=device))
+        needed.append(candidate_bytes(network, stage.objective, minibatch))
+    return max(needed) * len(task.strategy.config.learning_rates_of_one)
 
 
 def _layers_left_to_vmap(network: nn.Module) -> dict[str, str]:

@@ -15,14 +15,16 @@ from service.spec import SearchOptions
 
 def planned_steps(options: SearchOptions, n_genes: int) -> dict[str, int]:
     """Training steps of each phase at most, over all candidates: what the search will cost before it starts."""
-    prefixes = (n_genes - 1) * options.finetune.steps
+    n_rates = len(options.finetune.learning_rates_of_one)
+    brief = options.finetune.steps * n_rates
+    prefixes = (n_genes - 1) * brief
     entrants = 2 * options.race.leaders + 2
-    full_length = len(options.final.learning_rate_factors) * options.final.steps
-    short_heat = options.race.replicates * options.finetune.steps
+    full_length = options.final.n_arms(n_rates) * options.final.steps
+    short_heat = options.race.replicates * brief
     long_heat = options.race.full_length_replicates * full_length
     finalists = options.final.finalists + 3
     return {
-        SEARCH_PHASE: options.budget.evaluations * options.finetune.steps,
+        SEARCH_PHASE: options.budget.evaluations * brief,
         RACE_PHASE: prefixes + entrants * (short_heat + long_heat),
         FINAL_PHASE: finalists * options.final.replicates * full_length,
     }
@@ -65,7 +67,9 @@ class ProgressTracker:
 
     def measured(self, phase: str, generation: int, evaluations: Sequence[Evaluation]) -> None:
         """Take in one chunk."""
-        steps = sum(evaluation.candidate.fidelity for evaluation in evaluations)
+        steps = sum(
+            e.candidate.fidelity * max(1, len(e.candidate.arm.rates)) for e in evaluations
+        )
         self._steps += steps
         self._step_seconds += sum(evaluation.duration_seconds for evaluation in evaluations)
         if phase in self._done:

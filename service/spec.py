@@ -25,7 +25,7 @@ from service.execution import EXECUTION
 
 if TYPE_CHECKING:
     from models.dataset import DatasetConfig
-    from models.strategy import StrategyConfig
+    from models.strategy import TrainingOptions
     from search.optimizer import OptimizerConfig
     from search.registry import PluginConfig as ExecutionConfig
     from search.registry import PluginConfig as ModelConfig
@@ -35,7 +35,7 @@ else:
     WeightsConfig = WEIGHTS.union()
     DatasetConfig = DATASETS.union()
     OptimizerConfig = OPTIMIZERS.union()
-    StrategyConfig = STRATEGIES.union()
+    TrainingOptions = STRATEGIES.union()
     ExecutionConfig = EXECUTION.union()
 
 
@@ -49,7 +49,7 @@ class SearchOptions(BaseModel):
     optimizer: OptimizerConfig = Field(
         {"kind": "genetic"}, validate_default=True, description="what proposes masks"
     )
-    finetune: StrategyConfig = Field(
+    finetune: TrainingOptions = Field(
         {"kind": "full"},
         validate_default=True,
         description="how a candidate is trained before it is scored",

@@ -4,21 +4,15 @@ from __future__ import annotations
 
 from typing import Literal
 
-from models.genes import GeneMap
-from models.strategy import STRATEGIES, CrossEntropyTraining, StrategyConfig
-from search.genome import Genome
+from models.strategy import STRATEGIES, LabelTraining, StrategyConfig
 
 
 class FullConfig(StrategyConfig):
-    """Options of full fine-tuning with cross entropy."""
+    """Options of full fine-tuning."""
 
     kind: Literal["full"] = "full"
 
 
 @STRATEGIES.register(FullConfig)
-class FullFineTuning(CrossEntropyTraining):
+class FullFineTuning(LabelTraining):
     """Trains everything at one learning rate."""
-
-    def frozen(self, genes: GeneMap, genome: Genome) -> frozenset[str]:  # noqa: ARG002 - all alike
-        """Give no name: everything is trained."""
-        return frozenset()

@@ -1,31 +1,45 @@
-"""Partial fine-tuning: what came from one of the two networks stays as it is, or all but the last layers do.
+"""Partial fine-tuning: what came from one of the two networks is trained less or not at all, or all but the last layers.
 
 What nobody chose is always trained, a head that the source has in another shape say: its weights may be fresh.
+
+Reference for rates by origin: Howard and Ruder, "Universal Language Model Fine-tuning for Text Classification", ACL
+2018, section 3.2 (discriminative fine-tuning).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import takewhile
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from models.genes import GeneMap
-from models.strategy import STRATEGIES, CrossEntropyTraining, StrategyConfig
+from models.strategy import STRATEGIES, LabelTraining, StrategyConfig
 from search.errors import InvalidInputError
 from search.genome import Genome
 
 
+RateFactor = Annotated[float, Field(ge=1e-6, le=1e6)]
+
+
 class PartialConfig(StrategyConfig):
-    """Options of partial fine-tuning with cross entropy."""
+    """Options of partial fine-tuning."""
 
     kind: Literal["partial"] = "partial"
-    freeze: Literal["transferred", "kept", "all_but_last"] = Field(
+    freeze: Literal["transferred", "kept", "all_but_last", "nothing"] = Field(
         "transferred",
-        description="what is not trained: the source's tensors, the target's own, or all genes but the last",
+        description="what is not trained: the source's tensors, the target's own, all genes but the last, or nothing",
     )
     last_genes: int | None = Field(
         None, ge=1, description="with all_but_last: how many genes at the end are trained"
+    )
+
+    transferred_rate: RateFactor = Field(
+        1.0, description="what the learning rate of the source's tensors is multiplied with"
+    )
+    kept_rate: RateFactor = Field(
+        1.0, description="what the learning rate of the target's own tensors is multiplied with"
     )
 
     @model_validator(mode="after")
@@ -52,8 +66,8 @@ class PartialConfig(StrategyConfig):
 
 
 @STRATEGIES.register(PartialConfig)
-class PartialFineTuning(CrossEntropyTraining):
-    """Trains a part of each candidate at one learning rate."""
+class PartialFineTuning(LabelTraining):
+    """Trains a part of each candidate, at a learning rate for each origin."""
 
     config: PartialConfig
 
@@ -61,13 +75,27 @@ class PartialFineTuning(CrossEntropyTraining):
         """Give the tensors of frozen genes, and those that the user pinned to the same side."""
         if self.config.last_genes is not None:
             return _all_but_last(genes, self.config.last_genes)
-        freezes_kept = self.config.freeze == "kept"
-        pinned = genes.kept if freezes_kept else genes.transferred
-        names = {fixed.name for fixed in pinned if fixed.is_chosen}
-        for gene, is_kept in zip(genes.genes, genome.keeps, strict=True):
-            if is_kept == freezes_kept:
-                names.update(gene.tensors)
-        return frozenset(names)
+        if self.config.freeze == "nothing":
+            return frozenset()
+        return _chosen(genes, genome, is_kept=self.config.freeze == "kept")
+
+    def rate_factors(self, genes: GeneMap, genome: Genome) -> Mapping[str, float]:
+        """Give the factor of the origin of each tensor that somebody chose."""
+        factors: dict[str, float] = {}
+        for factor, is_kept in ((self.config.kept_rate, True), (self.config.transferred_rate, False)):
+            if factor != 1:
+                factors |= dict.fromkeys(_chosen(genes, genome, is_kept=is_kept), factor)
+        return factors
+
+
+def _chosen(genes: GeneMap, genome: Genome, *, is_kept: bool) -> frozenset[str]:
+    """Tensors of one origin: those of genes, and those that the user pinned to it."""
+    pinned = genes.kept if is_kept else genes.transferred
+    names = {fixed.name for fixed in pinned if fixed.is_chosen}
+    for gene, keep in zip(genes.genes, genome.keeps, strict=True):
+        if keep == is_kept:
+            names.update(gene.tensors)
+    return frozenset(names)
 
 
 def _all_but_last(genes: GeneMap, last_genes: int) -> frozenset[str]:

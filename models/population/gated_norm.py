@@ -77,7 +77,10 @@ class _Gate:
             self._norm.forward = self._own_forward
 
     def forward(self, *args: Any, **options: Any) -> Tensor:
-        """Normalise by the running statistics if frozen, else by the minibatch."""
+        """Normalise by the running statistics if frozen, else by the minibatch; in evaluation mode as ever."""
+        if not self._norm.training:
+            evaluated: Tensor = self._ordinary(*args, **options)
+            return evaluated
         is_frozen = self._norm.get_buffer("is_frozen")
         keepers = {
             joined(prefix, name): module._buffers

@@ -5,17 +5,21 @@ Takes every module, and is the reference that the fused layouts must equal.
 
 from __future__ import annotations
 
+from itertools import chain
+
 import torch
 from torch import Tensor, nn
 
 from models.checkpoints import State
 from models.dataset import Examples
-from models.freezing import Freezing
 from models.layout import Recipe, population_size, scoring_pieces
-from models.population.fused_training import run_steps
+from models.population.fused_training import run_steps, stopping_of
 from models.population.gated_norm import evaluate_where_frozen
+from models.population.minibatch_source import MinibatchSource
+from models.population.modes import looking, training_mode
 from models.population.row_freezing import RowFreezing
 from models.population.settled_buffers import SettledBuffers
+from models.population.stopping import mean_losses
 from models.scratch_buffers import ScratchBuffers
 
 
@@ -48,7 +52,7 @@ class LoopLayout:
             self._load(state, row)
             # Forked, so that every candidate has the same draws.
             with torch.random.fork_rng():
-                self._train_loaded(data, minibatches, recipe, frozen)
+                self._train_loaded(data, minibatches, recipe.of([row]))
             trained = self._network.state_dict()
             for name in state.keys() - frozen:
                 state[name][row] = trained[name]
@@ -56,54 +60,64 @@ class LoopLayout:
     @torch.no_grad()
     def logits(self, state: State, part: Examples) -> Tensor:
         """Apply each candidate in turn."""
-        pieces = scoring_pieces(part, n_candidates=1)
         rows = []
         for row in range(population_size(state)):
             self._load(state, row)
             self._network.eval()
-            rows.append(torch.cat([self._network(**part.take(piece).inputs) for piece in pieces]))
+            rows.append(self._applied(part))
         return torch.stack(rows)
 
-    def _train_loaded(
-        self, data: Examples, minibatches: Tensor, recipe: Recipe, frozen: frozenset[str]
-    ) -> None:
-        freezing = Freezing((frozen,), {})
+    def _train_loaded(self, data: Examples, minibatches: Tensor, recipe: Recipe) -> None:
         self._scratch.restore()
-        self._network.train()
-        evaluate_where_frozen(self._network, freezing)
+        freezing = recipe.freezing
+        with training_mode(self._network, recipe) as begin:
+            evaluate_where_frozen(self._network, freezing)
+            leaves = self._leaves(freezing.everywhere)
+            own = {
+                name: tensor.detach().unsqueeze(0)
+                for name, tensor in chain(
+                    self._network.named_parameters(), self._network.named_buffers()
+                )
+            }
+            held = RowFreezing(own, freezing, own.keys() - self._trained.keys())
+            settled = SettledBuffers(self._network, self._network.state_dict())
+            stopping = stopping_of(recipe, own, self._validate)
+
+            def losses(_: State, minibatch: Examples) -> Tensor:
+                return recipe.objective.loss(self._network(**minibatch.inputs), minibatch)
+
+            def after_step() -> None:
+                settled.settle()
+                held.after_step()
+
+            run_steps(
+                leaves,
+                losses,
+                minibatches=MinibatchSource(data, minibatches, recipe.augment),
+                recipe=recipe,
+                begin=begin,
+                after_step=after_step,
+                is_over=lambda step: stopping is not None and stopping.look(step),
+                captured=[*self._network.parameters(), *self._network.buffers()]
+                if self._captured and not recipe.averages_statistics
+                else (),
+            )
+
+    def _leaves(self, frozen: frozenset[str]) -> State:
+        """What is trained; everything else needs no gradient."""
         for name, weight in self._trained.items():
             weight.grad = None
             weight.requires_grad_(name not in frozen)
-        leaves: State = {
-            name: weight for name, weight in self._trained.items() if name not in frozen
-        }
-        buffers = {
-            name: buffer.unsqueeze(0)
-            for name, buffer in self._network.named_buffers()
-            if name in frozen
-        }
+        return {name: weight for name, weight in self._trained.items() if name not in frozen}
 
-        def losses(_: State, minibatch: Examples) -> Tensor:
-            return recipe.strategy.loss(self._network(**minibatch.inputs), minibatch.labels)
+    def _validate(self, part: Examples) -> Tensor:
+        with looking(self._network):
+            return mean_losses(self._applied(part).unsqueeze(0), part)
 
-        held = RowFreezing(buffers, freezing, buffers)
-        settled = SettledBuffers(self._network, self._network.state_dict())
-
-        def after_step() -> None:
-            settled.settle()
-            held.after_step()
-
-        run_steps(
-            leaves,
-            losses,
-            data=data,
-            minibatches=minibatches,
-            recipe=recipe,
-            after_step=after_step,
-            captured=[*self._network.parameters(), *self._network.buffers()]
-            if self._captured
-            else (),
-        )
+    def _applied(self, part: Examples) -> Tensor:
+        """Apply the network as it is: ``(N, C)``."""
+        pieces = scoring_pieces(part, n_candidates=1)
+        return torch.cat([self._network(**part.take(piece).inputs) for piece in pieces])
 
     def _load(self, state: State, row: int) -> None:
         # A tied tensor is in the state once, under its first name: hence not strict.

@@ -41,8 +41,8 @@ class PrefixCache:
         """The training part, observed: the samples that are taken are those that the modules see next."""
         return WatchedExamples(data, self)
 
-    def expect(self, indices: Tensor) -> None:
-        """Tell which samples the modules see next."""
+    def expect(self, indices: Tensor | None) -> None:
+        """Tell which samples of the training part the modules see next; None if others."""
         for table in self._tables:
             table.indices = indices
 

@@ -16,9 +16,12 @@ from models.freezing import nothing_frozen
 from models.layout import Recipe, population_size, scoring_pieces
 from models.population.fused_training import train_fused
 from models.population.gated_norm import evaluate_where_frozen, gates, running_statistics
+from models.population.minibatch_source import MinibatchSource
+from models.population.modes import looking, training_mode
 from models.population.prefix_cache import PrefixCache
 from models.population.prefix_groups import same_prefix
-from models.population.stacked_network import StackedNetwork
+from models.population.stacked_network import BoundNetwork, StackedNetwork
+from models.population.stopping import mean_losses
 from models.population.torch_switches import slow_rules_unmentioned
 from models.scratch_buffers import ScratchBuffers
 
@@ -62,46 +65,57 @@ class StackedLayout:
         self, state: State, data: Examples, minibatches: Tensor, recipe: Recipe
     ) -> None:
         self._scratch.restore()
-        network, strategy = self._stacked.network, recipe.strategy
-        network.train()
+        network, objective = self._stacked.network, recipe.objective
         self._stacked.order(state)
         device = data.labels.device
-        mixed = self._gated_elsewhere(evaluate_where_frozen(network, recipe.freezing), device)
-        # A graph that is replayed cannot look anything up.
-        modules = {} if self._captured else self._stacked.frozen_modules(recipe.freezing)
-        cache = PrefixCache(modules, len(data))
-        with (
-            gates(network, mixed, device) as flags,
-            self._stacked.bound(state, recipe.freezing, flags) as bound,
-            cache.installed(),
-        ):
+        with training_mode(network, recipe) as begin:
+            mixed = self._gated_elsewhere(evaluate_where_frozen(network, recipe.freezing), device)
+            cache = PrefixCache(self._cached_modules(recipe), len(data))
+            with (
+                gates(network, mixed, device) as flags,
+                self._stacked.bound(state, recipe.freezing, flags) as bound,
+                cache.installed(),
+            ):
 
-            def losses(_: Mapping[str, Tensor], minibatch: Examples) -> Tensor:
-                # The leaves are bound already: they are the state's own tensors.
-                return bound.run(
-                    minibatch.inputs, lambda logits: strategy.loss(logits, minibatch.labels)
+                def losses(_: Mapping[str, Tensor], minibatch: Examples) -> Tensor:
+                    # The leaves are bound already: they are the state's own tensors.
+                    return bound.run(
+                        minibatch.inputs, lambda logits: objective.loss(logits, minibatch)
+                    )
+
+                def validate(part: Examples) -> Tensor:
+                    cache.expect(None)
+                    with looking(network):
+                        return mean_losses(_applied(bound, state, part), part)
+
+                train_fused(
+                    state,
+                    losses,
+                    trained=self._trained,
+                    minibatches=MinibatchSource(cache.watched(data), minibatches, recipe.augment),
+                    recipe=recipe,
+                    begin=begin,
+                    validate=validate,
+                    steady=self._statistics,
+                    captured=self._is_captured(recipe),
                 )
-
-            train_fused(
-                state,
-                losses,
-                trained=self._trained,
-                data=cache.watched(data),
-                minibatches=minibatches,
-                recipe=recipe,
-                steady=self._statistics,
-                captured=self._captured,
-            )
 
     @torch.no_grad()
     @slow_rules_unmentioned()
     def logits(self, state: State, part: Examples) -> Tensor:
         """Apply all candidates to some samples at a time."""
         self._stacked.network.eval()
-        freezing = nothing_frozen(population_size(state))
-        pieces = scoring_pieces(part, len(freezing.frozen))
-        with self._stacked.bound(state, freezing) as bound:
-            return torch.cat([bound.run(part.take(piece).inputs) for piece in pieces], dim=1)
+        with self._stacked.bound(state, nothing_frozen(population_size(state))) as bound:
+            return _applied(bound, state, part)
+
+    def _is_captured(self, recipe: Recipe) -> bool:
+        return self._captured and not recipe.averages_statistics
+
+    def _cached_modules(self, recipe: Recipe) -> dict[str, nn.Module]:
+        """Modules whose outputs may be looked up: not in a graph that is replayed, nor for samples that change."""
+        if self._is_captured(recipe) or recipe.augment is not None:
+            return {}
+        return self._stacked.frozen_modules(recipe.freezing)
 
     def _gated_elsewhere(
         self, mixed: Mapping[str, tuple[bool, ...]], device: torch.device
@@ -111,3 +125,9 @@ class StackedLayout:
         for name, norm in norms.items():
             norm.frozen_rows = torch.tensor(mixed[name], device=device) if name in mixed else None
         return {name: rows for name, rows in mixed.items() if name not in norms}
+
+
+def _applied(bound: BoundNetwork, state: State, part: Examples) -> Tensor:
+    """Apply all candidates as the network is: ``(P, N, C)``."""
+    pieces = scoring_pieces(part, population_size(state))
+    return torch.cat([bound.run(part.take(piece).inputs) for piece in pieces], dim=1)

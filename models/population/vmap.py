@@ -14,6 +14,9 @@ from models.layout import Recipe, population_size, scoring_pieces
 from models.population.fused_training import train_fused
 from models.population.gated_norm import evaluate_where_frozen, gates, running_statistics
 from models.population.lending import LentTensors
+from models.population.minibatch_source import MinibatchSource
+from models.population.modes import looking, training_mode
+from models.population.stopping import mean_losses
 from models.population.torch_switches import slow_rules_unmentioned
 from models.scratch_buffers import ScratchBuffers
 
@@ -39,41 +42,49 @@ class VmapLayout:
     def train(self, state: State, data: Examples, minibatches: Tensor, recipe: Recipe) -> None:
         """Train all candidates with one optimizer over the stacked leaves."""
         self._scratch.restore()
-        self._network.train()
-        mixed = evaluate_where_frozen(self._network, recipe.freezing)
-        with gates(self._network, mixed, data.labels.device) as flags:
-            lent = LentTensors(self._network, state | flags)
+        network, objective = self._network, recipe.objective
+        with training_mode(network, recipe) as begin:
+            mixed = evaluate_where_frozen(network, recipe.freezing)
+            with gates(network, mixed, data.labels.device) as flags:
+                lent = LentTensors(network, state | flags)
 
-            def losses(_: State, minibatch: Examples) -> Tensor:
-                # The leaves are lent already: they are the state's own tensors.
-                def loss_of_one() -> Tensor:
-                    logits = self._network(**minibatch.inputs)
-                    return recipe.strategy.loss(logits, minibatch.labels)
+                def losses(_: State, minibatch: Examples) -> Tensor:
+                    # The leaves are lent already: they are the state's own tensors.
+                    def loss_of_one() -> Tensor:
+                        return objective.loss(network(**minibatch.inputs), minibatch)
 
-                return lent.for_each_candidate(loss_of_one)
+                    return lent.for_each_candidate(loss_of_one)
 
-            with lent.watched():
-                train_fused(
-                    state,
-                    losses,
-                    trained=self._trained,
-                    data=data,
-                    minibatches=minibatches,
-                    recipe=recipe,
-                    steady=self._statistics,
-                    captured=self._captured,
-                )
+                def validate(part: Examples) -> Tensor:
+                    with looking(network):
+                        return mean_losses(self._applied(lent, state, part), part)
+
+                with lent.watched():
+                    train_fused(
+                        state,
+                        losses,
+                        trained=self._trained,
+                        minibatches=MinibatchSource(data, minibatches, recipe.augment),
+                        recipe=recipe,
+                        begin=begin,
+                        validate=validate,
+                        steady=self._statistics,
+                        captured=self._captured and not recipe.averages_statistics,
+                    )
 
     @torch.no_grad()
     @slow_rules_unmentioned()
     def logits(self, state: State, part: Examples) -> Tensor:
         """Apply all candidates to some samples at a time."""
         self._network.eval()
-        lent = LentTensors(self._network, state)
-        pieces = scoring_pieces(part, population_size(state))
+        return self._applied(LentTensors(self._network, state), state, part)
+
+    def _applied(self, lent: LentTensors, state: State, part: Examples) -> Tensor:
+        """Apply all candidates as the network is: ``(P, N, C)``."""
 
         def apply(piece: Tensor) -> Tensor:
             inputs = part.take(piece).inputs
             return lent.for_each_candidate(lambda: self._network(**inputs))
 
+        pieces = scoring_pieces(part, population_size(state))
         return torch.cat([apply(piece) for piece in pieces], dim=1)

@@ -12,8 +12,10 @@ from models.dataset import Examples
 from models.evaluator import GraftEvaluator, Task
 from models.families import FAMILIES
 from models.final_artifacts import FinalArtifacts
-from models.finetuning.full import FullConfig
+from models.finetuning.full import FullConfig, FullFineTuning
+from models.freezing import Freezing
 from models.genes import GenomeOptions, build_gene_map
+from models.layout import Recipe
 from models.plan import Plan
 from models.randomness import generator, seeded_torch
 from models.shapes import DataShape
@@ -76,6 +78,12 @@ def family_task(kind: str, options: dict[str, object], **training: object) -> Ta
     """Bind two freshly drawn networks of a registered family."""
     source, target = (build_network(kind, options, seed).state_dict() for seed in (1, 2))
     return build_task(build_network(kind, options), source, target, **training)
+
+
+def plain_recipe(freezing: Freezing, rate: float = 0.01) -> Recipe:
+    """Full fine-tuning of every candidate at one rate."""
+    n_candidates = len(freezing.frozen)
+    return Recipe(FullFineTuning(FullConfig()), (rate,) * n_candidates, freezing)
 
 
 def evaluator(

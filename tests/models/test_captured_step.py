@@ -51,19 +51,19 @@ def trained(make: Callable[..., torch.optim.Optimizer], *, is_captured: bool) ->
     x = torch.randn(20, 3)
     optimizer = make(network.parameters(), lr=0.1)
 
-    def step(indices: Tensor) -> None:
+    def step(feed: dict[str, Tensor]) -> None:
         optimizer.zero_grad()
-        network(x[indices]).square().sum().backward()
+        network(x[feed["indices"]]).square().sum().backward()
         optimizer.step()
 
     changed = [*network.parameters(), *network.buffers()]
-    run: Callable[[Tensor], None] = step
+    run: Callable[[dict[str, Tensor]], None] = step
     if is_captured:
-        captured = CapturedStep(step, STEPS[0], changed, optimizer)
-        captured._graph.step = lambda: step(captured._indices)  # type: ignore[attr-defined]
+        captured = CapturedStep(step, {"indices": STEPS[0]}, changed, optimizer)
+        captured._graph.step = lambda: step(captured._feed)  # type: ignore[attr-defined]
         run = captured
     for indices in STEPS:
-        run(indices)
+        run({"indices": indices})
     return changed
 
 

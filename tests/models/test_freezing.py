@@ -22,7 +22,7 @@ from models.layout import Recipe
 from models.plan import Plan
 from models.population import LayoutName, build_layout
 from models.population.gated_norm import gated_batch_norm, gates
-from models.strategy import Strategy
+from models.training_optimizer import ParameterGroup, TrainingOptimizerConfig
 from models.weights_source import state_shapes
 from search.errors import InvalidInputError
 from search.evaluation import Candidate
@@ -80,20 +80,22 @@ def partial_task(network: str, **options: object) -> Task:
 
 def freezing_of(task: Task, genomes: Sequence[Genome]) -> Freezing:
     return Freezing(
-        tuple(task.strategy.frozen(task.genes, genome) for genome in genomes),
+        tuple(task.strategy.stages[0].objective.frozen(task.genes, genome) for genome in genomes),
         tensors_kept(task.genes, genomes),
     )
 
 
 def trained(
-    task: Task, layout: LayoutName, genomes: Sequence[Genome], strategy: Strategy | None = None
+    task: Task, layout: LayoutName, genomes: Sequence[Genome]
 ) -> tuple[State, State]:
     """State of a chunk before and after three steps."""
     torch.set_num_threads(1)
     keeps = torch.tensor([genome.keeps for genome in genomes])
     state = graft_population(task.target(0), task.source, task.genes, keeps)
     before = {name: tensor.clone() for name, tensor in state.items()}
-    recipe = Recipe(strategy or task.strategy, 0.01, freezing_of(task, genomes))
+    recipe = Recipe(
+        task.strategy.stages[0].objective, (0.01,) * len(genomes), freezing_of(task, genomes)
+    )
     minibatches = torch.arange(24).view(3, 8)
     build_layout(layout, task.network).train(state, task.data.train, minibatches, recipe)
     return before, state
@@ -238,19 +240,21 @@ def test_without_trainable_weights_buffers_that_are_not_frozen_still_change(
     assert all(torch.equal(before[name][1], after[name][1]) for name in before)
 
 
-def test_what_all_candidates_freeze_gets_no_gradient(layout: LayoutName) -> None:
+def test_what_all_candidates_freeze_gets_no_gradient(
+    layout: LayoutName, monkeypatch: pytest.MonkeyPatch
+) -> None:
     task = partial_task("cnn_batch", freeze="all_but_last", last_genes=2)
     leaves: list[Tensor] = []
+    build = rated_optimizer.build_training_optimizer
 
-    class Watched(PartialFineTuning):
-        def build_optimizer(
-            self, parameters: list[Tensor], learning_rate: float
-        ) -> torch.optim.Optimizer:
-            leaves.extend(parameters)
-            return super().build_optimizer(parameters, learning_rate)
+    def watched(
+        config: TrainingOptimizerConfig, groups: Sequence[ParameterGroup]
+    ) -> torch.optim.Optimizer:
+        leaves.extend(leaf for group in groups for leaf in group["params"])
+        return build(config, groups)
 
-    watched = Watched(PartialConfig.model_validate(FREEZES["all_but_last"]))
-    _, after = trained(task, layout, [keep_all(task.genes.n_genes)], watched)
+    monkeypatch.setattr(rated_optimizer, "build_training_optimizer", watched)
+    _, after = trained(task, layout, [keep_all(task.genes.n_genes)])
     last = [name for gene in task.genes.genes[-2:] for name in gene.tensors]
     assert sorted(leaf.numel() for leaf in leaves) == sorted(after[name].numel() for name in last)
 

@@ -16,10 +16,9 @@ from models.evaluator import Task
 from models.finetuning.full import FullConfig
 from models.freezing import nothing_frozen
 from models.graft import graft_population
-from models.layout import SCORING_BATCH, Recipe
+from models.layout import SCORING_BATCH
 from models.plan import Plan
 from models.population import LayoutName, build_layout
-from models.strategy import build_strategy
 from search.evaluation import Candidate, Evaluation
 from tests.models.small_task import (
     IMAGES,
@@ -31,6 +30,7 @@ from tests.models.small_task import (
     evaluator,
     examples,
     family_task,
+    plain_recipe,
 )
 
 # Each with images in memory channel by channel, and pixel by pixel where it can.
@@ -151,7 +151,7 @@ def test_keep_all_equals_ordinary_training_of_the_target(
         loss.backward()
         optimizer.step()
     build_layout(layout, build_network(*NETWORKS["cnn_batch"]), channels_last=channels_last).train(
-        population, data, minibatches.view(2, 8), Recipe(task.strategy, 0.01, nothing_frozen(1))
+        population, data, minibatches.view(2, 8), plain_recipe(nothing_frozen(1))
     )
     for name, tensor in network.state_dict().items():
         torch.testing.assert_close(population[name][0], tensor)
@@ -168,7 +168,7 @@ def test_each_candidate_has_its_own_running_statistics(
         population,
         examples(24),
         torch.arange(8).view(1, 8),
-        Recipe(task.strategy, 0.01, nothing_frozen(2)),
+        plain_recipe(nothing_frozen(2)),
     )
     assert not torch.equal(population["norm2.running_mean"][0], population["norm2.running_mean"][1])
     assert population["norm2.num_batches_tracked"].tolist() == [1, 1]
@@ -199,9 +199,8 @@ def test_training_leaves_plain_tensors(layout: LayoutName, channels_last: bool) 
         name: tensor.repeat(2, *[1] * tensor.ndim) for name, tensor in network.state_dict().items()
     }
     data = Examples({"x": torch.randn(8, *IMAGES.inputs["x"])}, torch.arange(8) % N_CLASSES)
-    strategy = build_strategy(FullConfig())
     build_layout(layout, network, channels_last=channels_last).train(
-        state, data, torch.arange(8).view(1, 8), Recipe(strategy, 0.01, nothing_frozen(2))
+        state, data, torch.arange(8).view(1, 8), plain_recipe(nothing_frozen(2))
     )
     assert not any(tensor.requires_grad for tensor in state.values())
 

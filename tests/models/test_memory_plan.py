@@ -10,9 +10,8 @@ from torch import nn
 
 from models import memory_plan
 from models.dataset import Examples
-from models.finetuning.full import FullConfig
+from models.finetuning.full import FullConfig, FullFineTuning
 from models.memory_plan import available_bytes, candidate_bytes
-from models.strategy import build_strategy
 
 CPU = torch.device("cpu")
 FLOAT = 4
@@ -26,13 +25,13 @@ def minibatch(n_samples: int, width: int) -> Examples:
 
 def test_weights_gradients_and_both_moments_of_adam_count() -> None:
     network = nn.Linear(1000, 1000, bias=False)
-    found = candidate_bytes(network, build_strategy(FullConfig()), minibatch(1, 1000))
+    found = candidate_bytes(network, FullFineTuning(FullConfig()), minibatch(1, 1000))
     assert found == pytest.approx(4 * 1_000_000 * FLOAT, rel=0.02)
 
 
 def test_activations_grow_with_the_minibatch_and_inputs_do_not_count() -> None:
     network = nn.Sequential(nn.Linear(10, 1000), nn.Tanh(), nn.Linear(1000, 10))
-    strategy = build_strategy(FullConfig())
+    strategy = FullFineTuning(FullConfig())
     small, large = (candidate_bytes(network, strategy, minibatch(n, 10)) for n in (100, 1100))
     # The hidden layer is saved once, though two operations read it; the logits' softmax too.
     assert large - small == pytest.approx(1000 * (1000 + 10) * FLOAT, rel=0.02)
@@ -42,14 +41,14 @@ def test_measuring_changes_neither_network_nor_draws() -> None:
     network = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4), nn.Dropout(0.5))
     before = {name: x.clone() for name, x in network.state_dict().items()}
     draws = torch.get_rng_state()
-    candidate_bytes(network, build_strategy(FullConfig()), minibatch(8, 4))
+    candidate_bytes(network, FullFineTuning(FullConfig()), minibatch(8, 4))
     assert all(torch.equal(before[name], x) for name, x in network.state_dict().items())
     assert torch.equal(torch.get_rng_state(), draws)
 
 
 def test_a_network_that_trains_nothing_still_counts_its_weights() -> None:
     network = nn.Linear(100, 100).requires_grad_(requires_grad=False)
-    found = candidate_bytes(network, build_strategy(FullConfig()), minibatch(1, 100))
+    found = candidate_bytes(network, FullFineTuning(FullConfig()), minibatch(1, 100))
     assert found >= 100 * 101 * FLOAT
 
 

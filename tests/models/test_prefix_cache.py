@@ -11,15 +11,12 @@ from torch import Tensor, nn
 
 from models.checkpoints import State
 from models.dataset import Examples
-from models.finetuning.full import FullConfig
 from models.freezing import Freezing
-from models.layout import Recipe
 from models.population import LayoutName, build_layout, prefix_cache
 from models.population.prefix_cache import frozen_modules
 from models.population.prefix_groups import same_prefix
 from models.randomness import seeded_torch
-from models.strategy import build_strategy
-from tests.models.small_task import N_CLASSES, examples
+from tests.models.small_task import N_CLASSES, examples, plain_recipe
 
 SIZE, SAMPLES = 4, 16
 MINIBATCHES = torch.arange(SAMPLES).view(2, 8).repeat(3, 1)
@@ -71,7 +68,7 @@ def trained(name: LayoutName, bits: Sequence[bool], dropout: float = 0.0) -> Sta
             weight.copy_(torch.randn_like(weight) / 4)
     state = population(network, bits)
     layout = build_layout(name, network)
-    recipe = Recipe(build_strategy(FullConfig()), 0.01, freezing(bits))
+    recipe = plain_recipe(freezing(bits))
     with seeded_torch(2):
         layout.train(state, data(), MINIBATCHES, recipe)
     return state

@@ -12,14 +12,13 @@ from torch import Tensor, nn
 
 from models.checkpoints import State
 from models.dataset import Examples
-from models.finetuning.full import FullConfig
 from models.freezing import nothing_frozen
-from models.layout import Layout, Recipe
+from models.layout import Layout
 from models.population import LayoutName, build_layout
 from models.population.stacked_network import StackedNetwork
 from models.randomness import generator
-from models.strategy import build_strategy
 from tests.contracts.population_comparison import N_CANDIDATES, assert_agree, population
+from tests.models.small_task import plain_recipe
 from tests.models.image_networks import Chain, Patches, Viewed
 from tests.models.odd_networks import (
     N_CLASSES,
@@ -39,7 +38,7 @@ def draw(*shape: int) -> Tensor:
 
 def train(layout: Layout, state: State, x: Tensor, name: str = "x") -> State:
     data = Examples({name: x}, torch.arange(len(x)) % N_CLASSES)
-    recipe = Recipe(build_strategy(FullConfig()), 0.01, nothing_frozen(N_CANDIDATES))
+    recipe = plain_recipe(nothing_frozen(N_CANDIDATES))
     torch.manual_seed(0)
     layout.train(state, data, torch.arange(len(x)).view(2, -1), recipe)
     return {**state, "logits": layout.logits(state, data)}

@@ -11,13 +11,11 @@ from torch import Tensor, nn
 
 from models.checkpoints import State
 from models.dataset import Examples
-from models.finetuning.full import FullConfig
 from models.freezing import Freezing, nothing_frozen
-from models.layout import Recipe
 from models.population import LayoutName, build_layout
 from models.randomness import generator
-from models.strategy import build_strategy
 from tests.contracts.population_comparison import N_CANDIDATES, assert_agree, population
+from tests.models.small_task import plain_recipe
 from tests.models.image_networks import IMAGE_NETWORKS
 from tests.models.odd_networks import N_CLASSES, ODD_NETWORKS
 
@@ -44,7 +42,7 @@ def trained(
     state, x = population(network, shared), samples(name)
     data = Examples({"x": x}, torch.arange(len(x)) % N_CLASSES)
     minibatches = torch.arange(len(x)).view(2, -1).repeat(2, 1)
-    recipe = Recipe(build_strategy(FullConfig()), 0.01, freezing)
+    recipe = plain_recipe(freezing)
     computed = build_layout(layout, network, channels_last=channels_last)
     torch.manual_seed(0)
     computed.train(state, data, minibatches, recipe)

@@ -8,13 +8,12 @@ from torch import Tensor, nn
 
 from models.evaluator import Task
 from models.freezing import nothing_frozen
-from models.layout import Recipe
 from models.plan import Plan
 from models.population import build_layout
 from models.scratch_buffers import ScratchBuffers
 from search.evaluation import Candidate
 from search.genome import keep_all, transfer_all
-from tests.models.small_task import LOOP, N_CLASSES, VMAP, build_task, evaluator
+from tests.models.small_task import LOOP, N_CLASSES, VMAP, build_task, evaluator, plain_recipe
 
 
 class WithFrozenFirstLayer(nn.Module):
@@ -63,7 +62,7 @@ def test_weights_that_the_network_freezes_stay_as_they_were_in_every_plan(plan: 
         state,
         task.data.train,
         torch.arange(24).view(3, 8),
-        Recipe(task.strategy, 0.01, nothing_frozen(1)),
+        plain_recipe(nothing_frozen(1)),
     )
     assert torch.equal(state["first.weight"], before["first.weight"])
     assert not torch.equal(state["head.weight"], before["head.weight"])

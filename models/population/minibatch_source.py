@@ -1,0 +1,62 @@
+"""Minibatches of a training, step by step, in a form in which a captured step can be given them."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from torch import Tensor
+
+from models.dataset import Examples
+from models.layout import Augment
+
+
+class Source(Protocol):
+    """Where samples come from."""
+
+    def take(self, indices: Tensor) -> Examples:
+        """Copy some samples."""
+        ...
+
+
+class MinibatchSource:
+    """The minibatches of one training.
+
+    What must happen anew in every step, outside a captured graph, is in ``feed``; what can be replayed in ``examples``.
+    """
+
+    def __init__(self, data: Source, indices: Tensor, augment: Augment | None) -> None:
+        """Bind the samples and the plan.
+
+        Args:
+            data: What samples are taken from.
+            indices: int64 ``(steps, batch)``, on the device of the samples.
+            augment: Changes minibatches, if anything does.
+        """
+        self._data, self._indices, self._augment = data, indices, augment
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def feed(self, step: int) -> dict[str, Tensor]:
+        """Give the tensors that distinguish one step from the others."""
+        indices = self._indices[step]
+        if self._augment is None:
+            return {"indices": indices}
+        minibatch = self._augment(step, self._data.take(indices))
+        return {
+            "labels": minibatch.labels,
+            **{f"input {name}": x for name, x in minibatch.inputs.items()},
+            **{f"target {name}": x for name, x in minibatch.targets.items()},
+        }
+
+    def examples(self, feed: dict[str, Tensor]) -> Examples:
+        """Give a step's minibatch from its tensors."""
+        if self._augment is None:
+            return self._data.take(feed["indices"])
+        return Examples(_named(feed, "input "), feed["labels"], _named(feed, "target "))
+
+
+def _named(feed: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {
+        name.removeprefix(prefix): x for name, x in feed.items() if name.startswith(prefix)
+    }

@@ -1,0 +1,61 @@
+"""Whether a recipe fits a network, its genes and its data: all that can be told before anything is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import nn
+
+from models.class_weights import check_class_weights
+from models.genes import GeneMap
+from models.population.gated_norm import running_statistics
+from models.population.modes import has_dropout
+from models.recipe_options import BatchNormOptions, RecipeOptions
+from models.shapes import DataShape
+from models.strategy import TrainingOptions, build_strategy
+from models.teachers import check_source_teaches
+from search.errors import InvalidInputError
+
+
+def check_recipe(
+    options: TrainingOptions,
+    *,
+    genes: GeneMap,
+    network: nn.Module,
+    shape: DataShape,
+    source: Mapping[str, tuple[int, ...]],
+) -> None:
+    """Refuse what would fail later, or would do nothing without a word.
+
+    Args:
+        options: Of the strategy.
+        genes: Of the search.
+        network: The architecture; on the meta device, say.
+        shape: Of the target task's data.
+        source: Shapes of the source's tensors.
+
+    Raises:
+        InvalidInputError: Names the field, what came and what was expected.
+    """
+    options.check(genes)
+    for stage in build_strategy(options).stages:
+        config = stage.objective.config
+        check_class_weights(config.loss.class_weights, shape.n_classes)
+        for augmentation in config.augmentation:
+            augmentation.check(shape)
+        _check_layers(config, network)
+        if stage.objective.teacher is not None and not stage.objective.teacher.steps:
+            check_source_teaches(network, source)
+
+
+def _check_layers(config: RecipeOptions, network: nn.Module) -> None:
+    if config.dropout is not None and not any(map(has_dropout, network.modules())):
+        raise InvalidInputError(
+            "finetune.dropout", config.dropout, "null: the network has no dropout layer"
+        )
+    if config.batch_norm != BatchNormOptions() and not running_statistics(network):
+        raise InvalidInputError(
+            "finetune.batch_norm",
+            config.batch_norm.model_dump(),
+            "nothing: the network has no running statistics",
+        )
