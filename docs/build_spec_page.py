@@ -12,13 +12,16 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from models.augmentations import AUGMENTATIONS
 from models.datasets import DATASETS
 from models.families import FAMILIES
 from models.finetuning import STRATEGIES
 from models.genes import GenomeOptions
+from models.losses import LOSSES
 from models.metrics import FitnessOptions
 from models.plan import Plan
-from models.training_optimizers import AdamConfig, SGDConfig
+from models.schedules import SCHEDULES
+from models.training_optimizers import TRAINING_OPTIMIZERS
 from models.weights import WEIGHTS
 from search.budget import Budget
 from search.final import FinalOptions
@@ -35,6 +38,10 @@ PLUGINS: list[tuple[str, Registry[Any]]] = [
     ("dataset", DATASETS),
     ("optimizer", OPTIMIZERS),
     ("finetune", STRATEGIES),
+    ("finetune.optimizer", TRAINING_OPTIMIZERS),
+    ("finetune.schedule", SCHEDULES),
+    ("finetune.loss", LOSSES),
+    ("finetune.augmentation", AUGMENTATIONS),
     ("execution", EXECUTION),
 ]
 BLOCKS: list[tuple[str, type[BaseModel]]] = [
@@ -44,8 +51,6 @@ BLOCKS: list[tuple[str, type[BaseModel]]] = [
     ("race", RaceOptions),
     ("final", FinalOptions),
     ("plan, unless auto", Plan),
-    ("finetune.optimizer: adam", AdamConfig),
-    ("finetune.optimizer: sgd", SGDConfig),
 ]
 INTRODUCTION = """# The search spec
 

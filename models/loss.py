@@ -9,13 +9,14 @@ from torch import Tensor
 
 from search.registry import PluginConfig, Registry
 
-ClassWeight = Annotated[float, Field(gt=0, le=1e6)]
+ClassWeight = Annotated[float, Field(ge=1e-6, le=1e6)]
+ClassWeights = Literal["balanced"] | tuple[ClassWeight, ...] | None
 
 
 class LossConfig(PluginConfig):
     """Base of every loss's options."""
 
-    class_weights: Literal["balanced"] | tuple[ClassWeight, ...] | None = Field(
+    class_weights: ClassWeights = Field(
         None,
         description="how much each class counts: one weight per class, balanced (in inverse proportion to the "
         "class's training samples), or null for all alike",
@@ -39,5 +40,15 @@ def build_loss(config: LossConfig) -> Loss:
 
 
 def weighted_mean(losses: Tensor, weights: Tensor | None) -> Tensor:
-    """Mean over samples: the scalar sum of w l / sum of w from ``(N,)`` each, as torch's weighted cross entropy."""
-    return losses.mean() if weights is None else (weights * losses).sum() / weights.sum()
+    """Mean loss of a minibatch, as torch's ``cross_entropy`` with class weights takes it.
+
+    Args:
+        losses: ``(N,)``.
+        weights: ``(N,)``, above 0, how much each sample counts; all alike if None.
+
+    Returns:
+        Sum of weighted losses over the sum of weights: a scalar in at least the losses' precision.
+    """
+    if weights is None:
+        return losses.mean()
+    return (weights * losses).sum() / weights.sum()

@@ -1,19 +1,24 @@
 """The seam for optimizers of fine-tuning.
 
 All are element-wise, so one of them over the stacked weights of a population trains every candidate as it would alone;
-and what they change is proportional to the learning rate, so that rows of a leaf can have rates of their own.
+and what they change is proportional to the learning rate, so that rows of a leaf can have rates of their own.  What
+they remember of earlier steps does not depend on the rate.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, TypedDict
+from typing import Annotated, Any, Protocol, TypedDict
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
 from search.registry import PluginConfig, Registry
+
+Decay = Annotated[float, Field(ge=0, lt=1)]
+# Smaller numbers are 0 in float32 and bfloat16, and 0 / 0 where a gradient is 0.
+Epsilon = Annotated[float, Field(ge=1e-30, le=1e3)]
 
 
 class ParameterGroup(TypedDict):
@@ -26,7 +31,12 @@ class ParameterGroup(TypedDict):
 class TrainingOptimizerConfig(PluginConfig):
     """Base of every optimizer's options."""
 
-    weight_decay: float = Field(0.0, ge=0, description="L2 penalty")
+    weight_decay: float = Field(
+        0.0,
+        ge=0,
+        le=1e6,
+        description="L2 penalty: this times the weight is added to its gradient, before anything else",
+    )
 
 
 class TrainingOptimizer(Protocol):
@@ -50,6 +60,11 @@ def build_training_optimizer(
     return plugin.build(groups)
 
 
+def torch_groups(groups: Sequence[ParameterGroup]) -> list[dict[str, Any]]:
+    """Copy groups for a torch optimizer, which adds its defaults to those it is given; leaves and rates are shared."""
+    return [dict(group) for group in groups]
+
+
 def is_cuda(groups: Sequence[ParameterGroup]) -> bool:
     """Whether the leaves are on a GPU, where steps may be captured and so must be counted there."""
-    return groups[0]["params"][0].is_cuda
+    return any(leaf.is_cuda for group in groups for leaf in group["params"])

@@ -6,19 +6,20 @@ Reference: Kingma and Ba, "Adam: A Method for Stochastic Optimization", ICLR 201
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch
 from pydantic import Field
 
 from models.training_optimizer import (
     TRAINING_OPTIMIZERS,
+    Decay,
+    Epsilon,
     ParameterGroup,
     TrainingOptimizerConfig,
     is_cuda,
+    torch_groups,
 )
-
-Decay = Annotated[float, Field(ge=0, lt=1)]
 
 
 class AdamConfig(TrainingOptimizerConfig):
@@ -28,7 +29,7 @@ class AdamConfig(TrainingOptimizerConfig):
     betas: tuple[Decay, Decay] = Field(
         (0.9, 0.999), description="decay of the running mean of gradients and of their squares"
     )
-    eps: float = Field(1e-8, gt=0, description="added to the denominator")
+    eps: Epsilon = Field(1e-8, description="added to the denominator")
 
 
 @TRAINING_OPTIMIZERS.register(AdamConfig)
@@ -43,7 +44,7 @@ class Adam:
         """Construct the optimizer."""
         config = self._config
         return torch.optim.Adam(
-            groups,
+            torch_groups(groups),
             betas=config.betas,
             eps=config.eps,
             weight_decay=config.weight_decay,

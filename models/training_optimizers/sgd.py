@@ -14,8 +14,10 @@ from pydantic import Field, model_validator
 
 from models.training_optimizer import (
     TRAINING_OPTIMIZERS,
+    Decay,
     ParameterGroup,
     TrainingOptimizerConfig,
+    torch_groups,
 )
 
 
@@ -23,8 +25,10 @@ class SGDConfig(TrainingOptimizerConfig):
     """Options of stochastic gradient descent."""
 
     kind: Literal["sgd"] = "sgd"
-    momentum: float = Field(0.0, ge=0, lt=1, description="share of the last update that is kept")
-    nesterov: bool = Field(False, description="look-ahead momentum")
+    momentum: Decay = Field(0.0, description="share of the last update that is kept")
+    nesterov: bool = Field(
+        False, description="Nesterov's momentum: the update looks one step ahead"
+    )
 
     @model_validator(mode="after")
     def _nesterov_has_momentum(self) -> SGDConfig:
@@ -45,7 +49,7 @@ class SGD:
         """Construct the optimizer."""
         config = self._config
         return torch.optim.SGD(
-            groups,
+            torch_groups(groups),
             momentum=config.momentum,
             nesterov=config.nesterov,
             weight_decay=config.weight_decay,
