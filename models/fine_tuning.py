@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -106,9 +106,7 @@ class FineTuner:
         if config.batch_norm.reestimate == "after":
             self._reestimate(layout, state, samples, recipe)
 
-    def _recipe(
-        self, state: State, rows: Rows, stage: Stage, purpose: tuple[int, ...]
-    ) -> Recipe:
+    def _recipe(self, state: State, rows: Rows, stage: Stage, purpose: tuple[int, ...]) -> Recipe:
         objective, genes = stage.objective, self._genes
         config = objective.config
         always = self._statistics if config.batch_norm.frozen else frozenset[str]()
@@ -117,9 +115,7 @@ class FineTuner:
         named = frozenset[str]().union(*factors)
         return Recipe(
             objective=objective,
-            learning_rates=tuple(
-                rate * stage.learning_rate_factor for rate in rows.learning_rates
-            ),
+            learning_rates=tuple(rate * stage.learning_rate_factor for rate in rows.learning_rates),
             freezing=Freezing(frozen, tensors_kept(genes, rows.genomes)),
             rate_factors={
                 name: tuple(own.get(name, 1.0) for own in factors)
@@ -130,9 +126,7 @@ class FineTuner:
             validation=self._data.validation if config.early_stopping else None,
         )
 
-    def _reestimate(
-        self, layout: Layout, state: State, samples: Examples, recipe: Recipe
-    ) -> None:
+    def _reestimate(self, layout: Layout, state: State, samples: Examples, recipe: Recipe) -> None:
         """Measure running statistics anew where the objective does not freeze them, in one pass over the samples."""
         if not self._statistics:
             return

@@ -36,7 +36,8 @@ def candidate_bytes(network: nn.Module, objective: Objective, minibatch: Example
     """Memory that one more candidate in a chunk takes while it trains.
 
     Counts its tensors, their gradients, what the optimizer keeps, the copy that early stopping keeps, and what the
-    forward pass saves for the backward pass, all measured on one training step of a copy; saved views of one tensor count once.
+    forward pass saves for the backward pass, all measured on one training step of a copy; saved views of one tensor
+    count once.
 
     Args:
         network: On the device of ``minibatch``.
@@ -51,7 +52,7 @@ def candidate_bytes(network: nn.Module, objective: Objective, minibatch: Example
         saved[storage.data_ptr()] = storage.nbytes()
         return tensor
 
-    leaves = [weight for weight in trial.parameters() if weight.requires_grad]
+    leaves: list[Tensor] = [weight for weight in trial.parameters() if weight.requires_grad]
     own = {x.untyped_storage().data_ptr() for x in (*trial.parameters(), *trial.buffers())}
     given = (*minibatch.inputs.values(), minibatch.labels, *minibatch.targets.values())
     own |= {x.untyped_storage().data_ptr() for x in given}

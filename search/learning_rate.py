@@ -1,7 +1,8 @@
 """The learning rate of the search: one for all masks, the best over keep-all and transfer-all; or one for each.
 
-One rate for all masks is unfair: keep-all likes a high one, transfer-all a low one.  So the rate that is best on average
-over both serves the search, or every candidate is judged at its own best; in the final every mask takes its own best.
+One rate for all masks is unfair: keep-all likes a high one, transfer-all a low one.  So the rate that is best on
+average over both serves the search, or every candidate is judged at its own best; in the final every mask takes its
+own best.
 """
 
 from __future__ import annotations

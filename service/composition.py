@@ -17,8 +17,8 @@ from models.final_artifacts import FinalArtifacts
 from models.genes import GeneMap, build_gene_map
 from models.inputs import InputFolder
 from models.plan import Plan
-from models.recipe_checks import check_recipe
 from models.randomness import derive_seed, seeded_torch
+from models.recipe_checks import check_recipe
 from models.shapes import DataShape
 from models.splits import TaskData, load_task, part_sizes
 from models.strategy import build_strategy

@@ -152,7 +152,7 @@ def _limits(task: Task, options: SearchOptions, device: torch.device) -> ProbeLi
         planned_steps=sum(planned_steps(options, task.genes.n_genes).values()),
         candidate_bytes=_candidate_bytes(task, device),
         available_bytes=available_bytes(device),
-        has_images=any(isinstance(module, nn.Conv2d) for module in network.modules()),
+        has_images=any(isinstance(module, nn.Conv2d) for module in task.network.modules()),
         has_processes=device.type == "cpu",
         precisions=faster_precisions(device),
         can_capture=device.type == "cuda",

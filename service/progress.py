@@ -67,9 +67,7 @@ class ProgressTracker:
 
     def measured(self, phase: str, generation: int, evaluations: Sequence[Evaluation]) -> None:
         """Take in one chunk."""
-        steps = sum(
-            e.candidate.fidelity * max(1, len(e.candidate.arm.rates)) for e in evaluations
-        )
+        steps = sum(e.candidate.fidelity * max(1, len(e.candidate.arm.rates)) for e in evaluations)
         self._steps += steps
         self._step_seconds += sum(evaluation.duration_seconds for evaluation in evaluations)
         if phase in self._done:

@@ -3,8 +3,8 @@
 The teacher's outputs on the training part are computed once for the whole search, so that learning from them costs a
 candidate almost nothing; augmented samples are taught by what the teacher says about the originals.
 
-References: soft labels: Hinton et al., "Distilling the Knowledge in a Neural Network", 2015; hard labels: Touvron et al.,
-"Training data-efficient image transformers & distillation through attention", ICML 2021, section 4.
+References: soft labels: Hinton et al., "Distilling the Knowledge in a Neural Network", 2015; hard labels: Touvron et
+al., "Training data-efficient image transformers & distillation through attention", ICML 2021, section 4.
 """
 
 from __future__ import annotations

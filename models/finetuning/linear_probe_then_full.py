@@ -49,6 +49,6 @@ class _LinearProbe(LabelTraining):
         unchosen = {
             fixed.name for fixed in (*genes.kept, *genes.transferred) if not fixed.is_chosen
         }
-        return frozenset(
-            name for name in genes.tensors if name.rpartition(".")[0] != head
-        ) - unchosen
+        return (
+            frozenset(name for name in genes.tensors if name.rpartition(".")[0] != head) - unchosen
+        )

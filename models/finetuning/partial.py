@@ -1,4 +1,4 @@
-"""Partial fine-tuning: what came from one of the two networks is trained less or not at all, or all but the last layers.
+"""Partial fine-tuning: what came from one of the networks is trained less or not at all, or all but the last layers.
 
 What nobody chose is always trained, a head that the source has in another shape say: its weights may be fresh.
 
@@ -18,7 +18,6 @@ from models.genes import GeneMap
 from models.strategy import STRATEGIES, LabelTraining, StrategyConfig
 from search.errors import InvalidInputError
 from search.genome import Genome
-
 
 RateFactor = Annotated[float, Field(ge=1e-6, le=1e6)]
 
@@ -82,7 +81,10 @@ class PartialFineTuning(LabelTraining):
     def rate_factors(self, genes: GeneMap, genome: Genome) -> Mapping[str, float]:
         """Give the factor of the origin of each tensor that somebody chose."""
         factors: dict[str, float] = {}
-        for factor, is_kept in ((self.config.kept_rate, True), (self.config.transferred_rate, False)):
+        for factor, is_kept in (
+            (self.config.kept_rate, True),
+            (self.config.transferred_rate, False),
+        ):
             if factor != 1:
                 factors |= dict.fromkeys(_chosen(genes, genome, is_kept=is_kept), factor)
         return factors

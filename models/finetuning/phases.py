@@ -1,7 +1,7 @@
 """Phases: one strategy after another on the same weights, distillation before fine-tuning say.
 
-Each phase is a strategy with a recipe of its own; how many steps it has beside the others says what share of a longer or
-shorter training it gets.
+Each phase is a strategy with a recipe of its own; how many steps it has beside the others says what share of a longer
+or shorter training it gets.
 """
 
 from __future__ import annotations

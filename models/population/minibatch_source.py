@@ -57,6 +57,4 @@ class MinibatchSource:
 
 
 def _named(feed: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {
-        name.removeprefix(prefix): x for name, x in feed.items() if name.startswith(prefix)
-    }
+    return {name.removeprefix(prefix): x for name, x in feed.items() if name.startswith(prefix)}

@@ -1,7 +1,7 @@
 """An optimizer over stacked leaves whose learning rate depends on the step, on the leaf and on the candidate.
 
-torch's optimizers have one rate per leaf.  What they change is proportional to it, so rows of a leaf that want less than
-the leaf's rate go that share of the way only.
+torch's optimizers have one rate per leaf.  What they change is proportional to it, so rows of a leaf that want less
+than the leaf's rate go that share of the way only.
 """
 
 from __future__ import annotations

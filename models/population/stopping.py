@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from models.metrics import sample_losses
 from models.dataset import Examples
+from models.metrics import sample_losses
 from models.recipe_options import EarlyStopping
 
 

@@ -20,9 +20,13 @@ from models.genes import GeneMap, GenomeOptions, build_gene_map
 from models.graft import graft_population
 from models.layout import Recipe
 from models.plan import Plan
-from models.population import LayoutName, build_layout
+from models.population import LayoutName, build_layout, rated_optimizer
 from models.population.gated_norm import gated_batch_norm, gates
-from models.training_optimizer import ParameterGroup, TrainingOptimizerConfig
+from models.training_optimizer import (
+    ParameterGroup,
+    TrainingOptimizerConfig,
+    build_training_optimizer,
+)
 from models.weights_source import state_shapes
 from search.errors import InvalidInputError
 from search.evaluation import Candidate
@@ -85,9 +89,7 @@ def freezing_of(task: Task, genomes: Sequence[Genome]) -> Freezing:
     )
 
 
-def trained(
-    task: Task, layout: LayoutName, genomes: Sequence[Genome]
-) -> tuple[State, State]:
+def trained(task: Task, layout: LayoutName, genomes: Sequence[Genome]) -> tuple[State, State]:
     """State of a chunk before and after three steps."""
     torch.set_num_threads(1)
     keeps = torch.tensor([genome.keeps for genome in genomes])
@@ -245,7 +247,7 @@ def test_what_all_candidates_freeze_gets_no_gradient(
 ) -> None:
     task = partial_task("cnn_batch", freeze="all_but_last", last_genes=2)
     leaves: list[Tensor] = []
-    build = rated_optimizer.build_training_optimizer
+    build = build_training_optimizer
 
     def watched(
         config: TrainingOptimizerConfig, groups: Sequence[ParameterGroup]

@@ -13,7 +13,6 @@ from torch.nn.functional import cross_entropy
 
 from models.dataset import Examples
 from models.evaluator import Task
-from models.finetuning.full import FullConfig
 from models.freezing import nothing_frozen
 from models.graft import graft_population
 from models.layout import SCORING_BATCH

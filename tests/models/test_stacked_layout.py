@@ -18,7 +18,6 @@ from models.population import LayoutName, build_layout
 from models.population.stacked_network import StackedNetwork
 from models.randomness import generator
 from tests.contracts.population_comparison import N_CANDIDATES, assert_agree, population
-from tests.models.small_task import plain_recipe
 from tests.models.image_networks import Chain, Patches, Viewed
 from tests.models.odd_networks import (
     N_CLASSES,
@@ -28,6 +27,7 @@ from tests.models.odd_networks import (
     Patched,
     TwoLayers,
 )
+from tests.models.small_task import plain_recipe
 
 FUSED: list[LayoutName] = ["stacked", "vmap"]
 

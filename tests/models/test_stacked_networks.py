@@ -15,9 +15,9 @@ from models.freezing import Freezing, nothing_frozen
 from models.population import LayoutName, build_layout
 from models.randomness import generator
 from tests.contracts.population_comparison import N_CANDIDATES, assert_agree, population
-from tests.models.small_task import plain_recipe
 from tests.models.image_networks import IMAGE_NETWORKS
 from tests.models.odd_networks import N_CLASSES, ODD_NETWORKS
+from tests.models.small_task import plain_recipe
 
 NETWORKS: dict[str, type[nn.Module]] = {**IMAGE_NETWORKS, **ODD_NETWORKS}
 FUSED: list[tuple[LayoutName, bool]] = [("stacked", False), ("stacked", True), ("vmap", False)]

@@ -13,7 +13,7 @@ from search.errors import InvalidInputError
 from search.evaluation import FINAL_REPLICATE, RACE_REPLICATE, Arm, Candidate, Evaluation, Outcome
 from search.final import FinalOptions, run_final
 from search.genome import Genome, keep_all, prefixes, transfer_all
-from search.learning_rate import choose_learning_rate
+from search.learning_rate import choose_arm
 from search.ledger import InMemoryLedger
 from search.optimizer import SearchProblem
 from search.race import RaceOptions, run_race
@@ -143,7 +143,7 @@ def test_every_mask_takes_its_own_best_learning_rate_in_the_final() -> None:
 
 def test_a_rate_at_which_a_mask_diverges_does_not_count_for_it() -> None:
     def diverges_at_high_rates(candidate: Candidate) -> float | None:
-        return None if (candidate.arm.learning_rate or 0) > 0.002 else 0.7
+        return None if candidate.arm.rates > (0.002,) else 0.7
 
     outcome = run_final(
         bench(diverges_at_high_rates),
@@ -170,13 +170,27 @@ def test_the_searchs_learning_rate_is_best_on_average_over_the_pure_strategies()
     table = {0.1: (0.9, 0.1), 0.01: (0.6, 0.6), 10.0: (None, 0.99)}
 
     def by_table(candidate: Candidate) -> float | None:
-        keep, transfer = table[candidate.arm.learning_rate or 0]
+        keep, transfer = table[candidate.arm.rates[0]]
         return keep if candidate.genome == keep_all(4) else transfer
 
-    assert (
-        choose_learning_rate(bench(by_table), DecisionLog(InMemoryLedger()), PROBLEM, list(table))
-        == 0.01
-    )
+    log = DecisionLog(InMemoryLedger())
+    chosen = choose_arm(bench(by_table), log, PROBLEM, list(table), per_candidate=False)
+    assert chosen == Arm(0.01)
+
+
+def test_candidates_that_choose_for_themselves_need_no_common_rate() -> None:
+    def unasked(_: Candidate) -> float | None:
+        raise AssertionError("nothing is measured")
+
+    log = DecisionLog(InMemoryLedger())
+    arm = choose_arm(bench(unasked), log, PROBLEM, [0.1, 0.01], per_candidate=True)
+    assert arm == Arm((0.1, 0.01))
+    assert FINAL.arms(arm) == [Arm(0.1), Arm(0.01)]
+
+
+@pytest.mark.parametrize("arm", [Arm(), Arm(0.001), Arm((0.1, 1e-05))])
+def test_arms_are_read_back_from_their_labels(arm: Arm) -> None:
+    assert Arm.from_label(arm.label) == arm
 
 
 def test_learning_rate_factors_must_differ_and_be_positive() -> None:
