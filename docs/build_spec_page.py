@@ -15,8 +15,9 @@ from pydantic_core import PydanticUndefined
 from models.datasets import DATASETS
 from models.families import FAMILIES
 from models.finetuning import STRATEGIES
+from models.fitness import FitnessOptions, SourceRetention
 from models.genes import GenomeOptions
-from models.metrics import FitnessOptions
+from models.metrics import METRICS
 from models.plan import Plan
 from models.training_optimizers import AdamConfig, SGDConfig
 from models.weights import WEIGHTS
@@ -35,11 +36,13 @@ PLUGINS: list[tuple[str, Registry[Any]]] = [
     ("dataset", DATASETS),
     ("optimizer", OPTIMIZERS),
     ("finetune", STRATEGIES),
+    ("fitness.metric", METRICS),
     ("execution", EXECUTION),
 ]
 BLOCKS: list[tuple[str, type[BaseModel]]] = [
     ("genome", GenomeOptions),
     ("fitness", FitnessOptions),
+    ("fitness.source_retention", SourceRetention),
     ("budget", Budget),
     ("race", RaceOptions),
     ("final", FinalOptions),

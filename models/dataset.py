@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+import torch
 from pydantic import Field
 from torch import Tensor
 
@@ -42,6 +43,14 @@ class Examples:
     def take(self, indices: Tensor) -> Examples:
         """Copy some samples."""
         return Examples({name: x[indices] for name, x in self.inputs.items()}, self.labels[indices])
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> Examples:
+        """Move them; floating-point inputs are converted."""
+        inputs = {
+            name: x.to(device, dtype if x.is_floating_point() else x.dtype)
+            for name, x in self.inputs.items()
+        }
+        return Examples(inputs, self.labels.to(device))
 
 
 @dataclass(frozen=True, slots=True)

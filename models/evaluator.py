@@ -8,23 +8,25 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from models.checkpoints import State
 from models.dataset import Examples
-from models.final_artifacts import FinalArtifacts, TestScores
+from models.final_artifacts import FinalArtifacts
 from models.freezing import Freezing, tensors_kept
 from models.genes import GeneMap
 from models.graft import complete_state, graft_population
 from models.layout import Recipe
 from models.memory import is_out_of_memory
-from models.metrics import MetricName, fitness, sample_hits, sample_losses
 from models.minibatches import draw_minibatches
 from models.placement import placed_network, placed_state
 from models.plan import Plan
 from models.population import build_layout
 from models.precision import arithmetic
+from models.predictions import Predictions
 from models.randomness import generator, seeded_torch
+from models.retention import Retention
+from models.scoring import Answers, Judged, Scoring
 from models.splits import TaskData
 from models.strategy import Strategy
 from search.errors import ChunkOutOfMemoryError
@@ -43,8 +45,9 @@ class Task:
         target: State of the target network at a replicate, on the CPU.
         data: Training, validation and test part, on the CPU.
         strategy: What a training step does.
-        metric: How a candidate is scored.
+        metric: How a candidate is scored on the target task.
         seed: Of every draw.
+        retention: The source task, where keeping it counts too.
     """
 
     network: nn.Module
@@ -53,8 +56,9 @@ class Task:
     target: Callable[[int], State]
     data: TaskData
     strategy: Strategy
-    metric: MetricName
+    metric: str
     seed: int
+    retention: Retention | None = None
 
 
 class GraftEvaluator:
@@ -92,6 +96,9 @@ class GraftEvaluator:
         )
         self._data = task.data.to(device, plan.torch_dtype)
         self._source = placed_state(task.source, device, plan.torch_dtype)
+        own = task.retention
+        self._retention = None if own is None else own.to(device, plan.torch_dtype)
+        self._scoring = Scoring(task.metric, 0.0 if own is None else own.weight)
 
     def evaluate(self, candidates: Sequence[Candidate]) -> list[Evaluation]:
         """Measure one chunk.
@@ -127,28 +134,22 @@ class GraftEvaluator:
         candidates = [Candidate(Genome(tuple(row)), steps) for row in bits]
         self._fine_tune(self._grafted(candidates), candidates)
 
-    def _evaluate(
-        self, candidates: Sequence[Candidate]
-    ) -> list[tuple[Outcome, float | None, float | None]]:
+    def _evaluate(self, candidates: Sequence[Candidate]) -> list[Judged]:
         padded = self._padded(candidates)
         state = self._grafted(padded)
         self._fine_tune(state, padded)
-        hits, losses = self._scores(state, self._data.validation)
-        is_sound = torch.isfinite(losses).all(dim=1)
+        data, retention = self._data, self._retention
+        source_part = None if retention is None else retention.validation
+        judged = self._scoring.judged(self._answers(state, data.validation, source_part))
         if self._artifacts is not None:
-            test_hits, test_losses = self._scores(state, self._data.test)
+            source_part = None if retention is None else retention.test
+            answers = self._answers(state, data.test, source_part)
             for row, candidate in enumerate(candidates):
-                scores = TestScores(test_hits[row].cpu().numpy(), test_losses[row].cpu().numpy())
-                own = {name: tensor[row] for name, tensor in state.items()}
-                self._artifacts.write(candidate, scores, complete_state(own, self._task.genes))
-        scores_by_row = fitness(self._task.metric, hits, losses).tolist()
-        losses_by_row = losses.mean(dim=1).tolist()
-        return [
-            (Outcome.MEASURED, scores_by_row[row], losses_by_row[row])
-            if is_sound[row]
-            else (Outcome.DIVERGED, None, None)
-            for row in range(len(candidates))
-        ]
+                own = complete_state(
+                    {name: tensor[row] for name, tensor in state.items()}, self._task.genes
+                )
+                self._artifacts.write(candidate, answers, row, own)
+        return judged[: len(candidates)]
 
     def _padded(self, candidates: Sequence[Candidate]) -> list[Candidate]:
         """The chunk, filled up with its first candidate to a size of the plan."""
@@ -196,11 +197,15 @@ class GraftEvaluator:
         ):
             self._layout.train(state, self._data.train, minibatches, recipe)
 
-    def _scores(self, state: State, part: Examples) -> tuple[Tensor, Tensor]:
-        """Hits and losses ``(P, N)`` on one part."""
+    def _answers(self, state: State, part: Examples, source_part: Examples | None) -> Answers:
+        """What a chunk says of a part of the target task and, where it is judged, of the source task."""
+        source = None if source_part is None else self._predictions(state, source_part)
+        return Answers(self._predictions(state, part), source)
+
+    def _predictions(self, state: State, part: Examples) -> Predictions:
         with arithmetic(self._plan.dtype, self._device), self._computing():
             logits = self._layout.logits(state, part)
-        return sample_hits(logits, part.labels), sample_losses(logits, part.labels)
+        return Predictions.of(logits, part.labels)
 
     @contextmanager
     def _computing(self) -> Iterator[None]:

@@ -149,6 +149,13 @@ def _search_modules(
         SearchProblem(genes.n_genes, options.finetune.steps, options.budget.evaluations)
     )
     options.finetune.check(genes)
+    options.fitness.check(len(data.class_names))
+    if options.fitness.retention is not None:
+        raise InvalidInputError(
+            "fitness.source_retention",
+            "an object",
+            "null beside own modules, whose source task is not known; a whole spec can name it",
+        )
     own = copy.deepcopy(target).cpu()
     kept = {name: tensor.clone() for name, tensor in own.state_dict().items()}
     task = Task(
