@@ -105,7 +105,8 @@ def part_sizes(dataset: Dataset, config: DatasetConfig, field: str = "dataset") 
     elif has_validation and has_test:
         train = n_samples
     else:
-        train = max(1, round(TRAIN_SHARE * n_samples))
+        left = n_samples - validation - (config.test_size or 0)
+        train = max(1, min(round(TRAIN_SHARE * n_samples), left))
     if not has_test:
         # The rest, and at least one sample.
         test = config.test_size or max(1, n_samples - train - validation)

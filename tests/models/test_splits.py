@@ -120,3 +120,7 @@ def test_moving_converts_floating_inputs_and_leaves_integers() -> None:
     moved = TaskData(part, part, part, ()).to(torch.device("cpu"), torch.float64)
     assert moved.train.inputs["x"].dtype == torch.float64
     assert moved.train.inputs["tokens"].dtype == torch.int64
+
+
+def test_training_takes_what_is_left_where_the_other_parts_take_more_than_usual() -> None:
+    assert part_sizes(source(), config(validation_size=30, test_size=30)) == PartSizes(40, 30, 30)
