@@ -20,7 +20,11 @@ class DatasetConfig(PluginConfig):
     Where the source brings its own validation or test part, that one is used.
     """
 
-    train_size: int | None = Field(None, ge=1, description="training samples; if null 60% of all, or what the other parts leave")
+    train_size: int | None = Field(
+        None,
+        ge=1,
+        description="training samples; if null 60% of all, or what the other parts leave",
+    )
     validation_size: int | None = Field(None, ge=1, description="validation samples; 20% if null")
     test_size: int | None = Field(None, ge=1, description="test samples; the rest if null")
 
