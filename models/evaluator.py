@@ -126,8 +126,12 @@ class GraftEvaluator:
             for candidate, (outcome, score, loss) in zip(candidates, evaluated, strict=True)
         ]
 
-    def rehearse(self, steps: int) -> None:
+    def rehearse(self, steps: int, *, only_steps: bool = False) -> None:
         """Graft and train one full chunk of drawn masks, as ``evaluate`` does, and forget it.
+
+        Args:
+            steps: Of the training.
+            only_steps: Leave out what takes its time once, however many steps there are.
 
         Raises:
             RuntimeError: The plan's layout cannot compute this network, or memory ran out.
@@ -135,7 +139,8 @@ class GraftEvaluator:
         stream = generator(0, "rehearsal")
         n_candidates, n_genes = self._plan.chunk_size, self._task.genes.n_genes
         bits = (torch.rand(n_candidates, n_genes, generator=stream) < 0.5).tolist()
-        self._trained([Candidate(Genome(tuple(row)), steps) for row in bits])
+        candidates = [Candidate(Genome(tuple(row)), steps) for row in bits]
+        self._trained(candidates, only_steps=only_steps)
 
     def _evaluate(self, candidates: Sequence[Candidate]) -> list[Judged]:
         state, n_rates = self._trained(self._padded(candidates))
@@ -168,7 +173,9 @@ class GraftEvaluator:
         padding = self._plan.padded_size(len(candidates)) - len(candidates)
         return [*candidates, *[first] * padding]
 
-    def _trained(self, candidates: Sequence[Candidate]) -> tuple[State, int]:
+    def _trained(
+        self, candidates: Sequence[Candidate], *, only_steps: bool = False
+    ) -> tuple[State, int]:
         """Graft and train a chunk; one row per candidate and learning rate.
 
         Returns:
@@ -185,7 +192,12 @@ class GraftEvaluator:
         rows = Rows(tuple(genomes), tuple(rates) * len(candidates))
         with arithmetic(self._plan.dtype, self._device), self._computing():
             self._tuner.train(
-                self._layout, state, rows, steps=first.fidelity, replicate=first.replicate
+                self._layout,
+                state,
+                rows,
+                steps=first.fidelity,
+                replicate=first.replicate,
+                only_steps=only_steps,
             )
         return state, len(rates)
 
@@ -210,12 +222,18 @@ class GraftEvaluator:
 
 
 def best_rows(judged: Sequence[Judged], n_rates: int) -> list[int]:
-    """Number of each candidate's best row, of ``P * R`` rows of candidates at R learning rates each."""
+    """Number of each candidate's best row, of ``P * R`` rows of candidates at R learning rates each.
 
-    def fitness(row: int) -> float:
-        value = judged[row][1]
-        return -math.inf if value is None else value
+    Between rows of equal fitness the loss decides, as between masks.
+    """
+
+    def order(row: int) -> tuple[float, float]:
+        _, fitness, loss = judged[row]
+        return (
+            -math.inf if fitness is None else fitness,
+            -math.inf if loss is None else -loss,
+        )
 
     return [
-        max(range(first, first + n_rates), key=fitness) for first in range(0, len(judged), n_rates)
+        max(range(first, first + n_rates), key=order) for first in range(0, len(judged), n_rates)
     ]

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
-import torch
 from torch import Tensor, nn
 
 from models.augmentation import Augmenter
@@ -41,6 +40,30 @@ class Rows:
     learning_rates: tuple[float, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Chunk:
+    """A chunk whose training is under way.
+
+    ``moved`` names the tensors that some stage so far has changed.
+    """
+
+    layout: Layout
+    state: State
+    rows: Rows
+    moved: set[str] = field(default_factory=set)
+
+    def train(self, samples: Examples, minibatches: Tensor, recipe: Recipe) -> None:
+        """Run one training step per row of ``minibatches``."""
+        freezing = replace(recipe.freezing, moved=frozenset(self.moved))
+        self.layout.train(
+            self.state,
+            samples,
+            minibatches.to(samples.labels.device),
+            replace(recipe, freezing=freezing),
+        )
+        self.moved.update(self.state.keys() - freezing.everywhere)
+
+
 class FineTuner:
     """Trains populations of one task; draws depend on seed, replicate and stage alone."""
 
@@ -64,50 +87,64 @@ class FineTuner:
             teachers: Logits ``(N, C)`` of the strategy's teachers on the training part, by their names.
         """
         self._genes, self._data, self._strategy, self._seed = genes, data, strategy, seed
-        self._statistics = frozenset[str]().union(*running_statistics(network).values())
+        # A buffer outside the state is nobody's to freeze.
+        statistics = frozenset[str]().union(*running_statistics(network).values())
+        self._statistics = statistics.intersection(genes.tensors)
         self._samples = [
             stage_examples(stage.objective, data, teachers) for stage in strategy.stages
         ]
 
     def train(
-        self, layout: Layout, state: State, rows: Rows, *, steps: int, replicate: int
-    ) -> None:
-        """Train a chunk; changes ``state`` ``(P, *shape)`` in place."""
-        for number, (stage, stage_steps) in enumerate(steps_by_stage(self._strategy, steps)):
-            # The first stage alone draws as a training of one stage does.
-            purpose = (replicate, number) if number else (replicate,)
-            with seeded_torch(self._seed, "layers", *purpose):
-                self._run(layout, state, rows, stage, number, stage_steps, purpose)
-
-    def _run(
         self,
         layout: Layout,
         state: State,
         rows: Rows,
-        stage: Stage,
-        number: int,
+        *,
         steps: int,
-        purpose: tuple[int, ...],
+        replicate: int,
+        only_steps: bool = False,
     ) -> None:
-        config, samples = stage.objective.config, self._samples[number]
-        recipe = self._recipe(state, rows, stage, purpose)
-        if config.batch_norm.reestimate == "before":
-            self._reestimate(layout, state, samples, recipe)
-        if steps:
-            minibatches = draw_minibatches(
-                len(samples),
-                steps,
-                config.batch_size,
-                self._seed,
-                *purpose,
-                weights=_sampling_weights(config, samples),
-            )
-            layout.train(state, samples, minibatches.to(samples.labels.device), recipe)
-        if config.batch_norm.reestimate == "after":
-            self._reestimate(layout, state, samples, recipe)
+        """Train a chunk.
 
-    def _recipe(self, state: State, rows: Rows, stage: Stage, purpose: tuple[int, ...]) -> Recipe:
-        objective, genes = stage.objective, self._genes
+        Args:
+            layout: Computes it.
+            state: ``(P, *shape)`` per tensor; changed in place.
+            rows: What distinguishes the candidates.
+            steps: Over all stages.
+            replicate: Of the draws.
+            only_steps: For timing: leave out what takes its time once, however many steps there are.
+        """
+        chunk = _Chunk(layout, state, rows)
+        for number, (stage, stage_steps) in enumerate(steps_by_stage(self._strategy, steps)):
+            # The first stage alone draws as a training of one stage does.
+            purpose = (replicate, number) if number else (replicate,)
+            samples = self._samples[number]
+            recipe = self._recipe(chunk, stage, purpose)
+            reestimate = stage.objective.config.batch_norm.reestimate
+            if reestimate == "before" and not only_steps:
+                self._reestimate(chunk, samples, recipe, purpose)
+            if stage_steps:
+                self._take_steps(chunk, samples, recipe, stage_steps, purpose)
+            if reestimate == "after" and not only_steps:
+                self._reestimate(chunk, samples, recipe, purpose)
+
+    def _take_steps(
+        self, chunk: _Chunk, samples: Examples, recipe: Recipe, steps: int, purpose: tuple[int, ...]
+    ) -> None:
+        config = recipe.objective.config
+        minibatches = draw_minibatches(
+            len(samples),
+            steps,
+            config.batch_size,
+            self._seed,
+            *purpose,
+            weights=_sampling_weights(config, samples),
+        )
+        with seeded_torch(self._seed, "layers", *purpose):
+            chunk.train(samples, minibatches, recipe)
+
+    def _recipe(self, chunk: _Chunk, stage: Stage, purpose: tuple[int, ...]) -> Recipe:
+        objective, genes, rows = stage.objective, self._genes, chunk.rows
         config = objective.config
         always = self._statistics if config.batch_norm.frozen else frozenset[str]()
         frozen = tuple(objective.frozen(genes, genome) | always for genome in rows.genomes)
@@ -119,22 +156,27 @@ class FineTuner:
             freezing=Freezing(frozen, tensors_kept(genes, rows.genomes)),
             rate_factors={
                 name: tuple(own.get(name, 1.0) for own in factors)
-                for name in state
+                for name in chunk.state
                 if name in named
             },
             augment=_augment(config, self._seed, purpose),
             validation=self._data.validation if config.early_stopping else None,
         )
 
-    def _reestimate(self, layout: Layout, state: State, samples: Examples, recipe: Recipe) -> None:
-        """Measure running statistics anew where the objective does not freeze them, in one pass over the samples."""
+    def _reestimate(
+        self, chunk: _Chunk, samples: Examples, recipe: Recipe, purpose: tuple[int, ...]
+    ) -> None:
+        """Measure running statistics anew where the objective does not freeze them, in one pass over the samples.
+
+        All minibatches are of one size: of more samples than fit into one, a few may be left out.
+        """
         if not self._statistics:
             return
         genomes_frozen = recipe.freezing.frozen
         if recipe.objective.config.batch_norm.frozen:
             # Training leaves them as they are, but this is the moment at which they are made.
             genomes_frozen = tuple(names - self._statistics for names in genomes_frozen)
-        others = frozenset(state) - self._statistics
+        others = frozenset(chunk.state) - self._statistics
         only_statistics = replace(
             recipe,
             freezing=Freezing(
@@ -145,9 +187,12 @@ class FineTuner:
             averages_statistics=True,
         )
         n_passes = math.ceil(len(samples) / STATISTICS_BATCH)
-        size = len(samples) // n_passes
-        order = torch.arange(n_passes * size, device=samples.labels.device)
-        layout.train(state, samples, order.view(n_passes, size), only_statistics)
+        # Drawn, because samples may come sorted by class; and beside the draws of training, which stay as they are.
+        minibatches = draw_minibatches(
+            len(samples), n_passes, len(samples) // n_passes, self._seed, "statistics", *purpose
+        )
+        with seeded_torch(self._seed, "statistics", *purpose):
+            chunk.train(samples, minibatches, only_statistics)
 
 
 def stage_examples(

@@ -19,17 +19,19 @@ class Freezing:
     Attributes:
         frozen: Names of the frozen tensors of each candidate, ``P`` sets.
         kept: Per tensor, for each candidate whether it is the target's own, ``P`` values.  Candidates that agree here
-            start training with the same tensor.
+            were grafted with the same tensor.
+        moved: Names of tensors that were changed since, by an earlier stage of training: candidates agree in none.
     """
 
     frozen: tuple[frozenset[str], ...]
     kept: Mapping[str, tuple[bool, ...]]
+    moved: frozenset[str] = frozenset()
 
     def of(self, rows: Sequence[int]) -> Freezing:
         """The same for some of the candidates."""
         frozen = tuple(self.frozen[row] for row in rows)
         kept = {name: tuple(bits[row] for row in rows) for name, bits in self.kept.items()}
-        return Freezing(frozen, kept)
+        return Freezing(frozen, kept, self.moved)
 
     def rows(self, name: str) -> tuple[bool, ...]:
         """For each candidate, whether one tensor is frozen."""
@@ -41,14 +43,14 @@ class Freezing:
         return frozenset.intersection(*self.frozen)
 
     @property
-    def shared(self) -> frozenset[str]:
-        """Tensors that all candidates freeze and that are equal in all of them."""
-        return frozenset(name for name in self.everywhere if len(set(self.kept[name])) == 1)
+    def as_grafted(self) -> frozenset[str]:
+        """Tensors that all candidates freeze and that no training has changed: equal where ``kept`` is."""
+        return self.everywhere - self.moved
 
     @property
-    def somewhere(self) -> frozenset[str]:
-        """Tensors that at least one candidate freezes."""
-        return frozenset.union(*self.frozen)
+    def shared(self) -> frozenset[str]:
+        """Tensors that all candidates freeze and that are equal in all of them."""
+        return frozenset(name for name in self.as_grafted if len(set(self.kept[name])) == 1)
 
 
 def tensors_kept(genes: GeneMap, genomes: Sequence[Genome]) -> dict[str, tuple[bool, ...]]:

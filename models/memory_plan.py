@@ -35,9 +35,9 @@ def available_bytes(device: torch.device) -> int:
 def candidate_bytes(network: nn.Module, objective: Objective, minibatch: Examples) -> int:
     """Memory that one more candidate in a chunk takes while it trains.
 
-    Counts its tensors, their gradients, what the optimizer keeps, the copy that early stopping keeps, and what the
-    forward pass saves for the backward pass, all measured on one training step of a copy; saved views of one tensor
-    count once.
+    Counts its tensors, their gradients, what the optimizer keeps, the copies that L2-SP and early stopping keep, and
+    what the forward pass saves for the backward pass, all measured on one training step of a copy; saved views of one
+    tensor count once.
 
     Args:
         network: On the device of ``minibatch``.
@@ -68,6 +68,8 @@ def candidate_bytes(network: nn.Module, objective: Objective, minibatch: Example
         kept += [weight.grad for weight in leaves if weight.grad is not None]
         for values in optimizer.state.values():
             kept += [value for value in values.values() if isinstance(value, Tensor)]
+    if objective.config.l2_sp:
+        kept += leaves
     if objective.config.early_stopping is not None:
         kept += [*trial.parameters(), *trial.buffers()]
     activations = sum(size for pointer, size in saved.items() if pointer not in own)

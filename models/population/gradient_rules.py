@@ -17,7 +17,7 @@ TINY_NORM = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class _Leaf:
-    """A leaf, where it started, and for each row whether it is trained, ``(P,)`` 1 or 0; None if all are."""
+    """A leaf, where it started, and for each row whether it is trained, bool ``(P,)``; None if all are."""
 
     tensor: Tensor
     start: Tensor | None
@@ -43,7 +43,7 @@ class GradientRules:
         for name, tensor in leaves.items():
             start = tensor.detach().clone() if options.l2_sp else None
             frozen = torch.tensor(freezing.rows(name))
-            is_trained = (~frozen).to(tensor) if frozen.any() else None
+            is_trained = (~frozen).to(tensor.device) if frozen.any() else None
             self._leaves.append(_Leaf(tensor, start, is_trained))
 
     @torch.no_grad()
@@ -74,4 +74,5 @@ class GradientRules:
         if self._n_rows == 1:
             return gradient.square().sum()
         squares = gradient.square().flatten(1).sum(1)
-        return squares if leaf.is_trained is None else squares * leaf.is_trained
+        # Selected, not multiplied: what is not trained may have no finite gradient.
+        return squares if leaf.is_trained is None else torch.where(leaf.is_trained, squares, 0)

@@ -16,7 +16,7 @@ def same_prefix(freezing: Freezing) -> list[list[int]]:
     """
     n_rows = len(freezing.frozen)
     groups: dict[tuple[bool, ...], list[int]] = {}
-    names = sorted(freezing.everywhere)
+    names = sorted(freezing.as_grafted)
     for row in range(n_rows):
         groups.setdefault(tuple(freezing.kept[name][row] for name in names), []).append(row)
     if len(groups) * WORTHWHILE_GROUP > n_rows:

@@ -45,7 +45,8 @@ class RatedOptimizer:
             highest = max(rates)
             by_rate.setdefault(highest, []).append(leaf)
             if min(rates) < highest:
-                shares = torch.tensor([rate / highest for rate in rates]).to(leaf)
+                shares = torch.tensor([rate / highest for rate in rates], dtype=leaf.dtype)
+                shares = shares.to(leaf.device)
                 self._uneven.append(_UnevenLeaf(leaf, shares.view(-1, *[1] * (leaf.ndim - 1))))
         self._rates = list(by_rate)
         device = next(iter(leaves.values())).device

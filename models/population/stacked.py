@@ -112,8 +112,11 @@ class StackedLayout:
         return self._captured and not recipe.averages_statistics
 
     def _cached_modules(self, recipe: Recipe) -> dict[str, nn.Module]:
-        """Modules whose outputs may be looked up: not in a graph that is replayed, nor for samples that change."""
-        if self._is_captured(recipe) or recipe.augment is not None:
+        """Modules whose outputs may be looked up: not in a graph that is replayed, nor for samples that change.
+
+        Where statistics are averaged every sample comes once, so that nothing would be looked up.
+        """
+        if self._is_captured(recipe) or recipe.augment is not None or recipe.averages_statistics:
             return {}
         return self._stacked.frozen_modules(recipe.freezing)
 
