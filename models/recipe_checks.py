@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from torch import nn
 
@@ -37,15 +38,28 @@ def check_recipe(
     Raises:
         InvalidInputError: Names the field, what came and what was expected.
     """
-    options.check(genes)
-    for stage in build_strategy(options).stages:
-        config = stage.objective.config
-        check_class_weights(config.loss.class_weights, shape.n_classes)
-        for augmentation in config.augmentation:
-            augmentation.check(shape)
-        _check_layers(config, network)
-        if stage.objective.teacher is not None and not stage.objective.teacher.steps:
-            check_source_teaches(network, source)
+    for place, recipe in options.recipes.items():
+        with _standing_at(place):
+            recipe.check(genes)
+            check_class_weights(recipe.loss.class_weights, shape.n_classes)
+            for augmentation in recipe.augmentation:
+                augmentation.check(shape)
+            _check_layers(recipe, network)
+            teachers = [stage.objective.teacher for stage in build_strategy(recipe).stages]
+            if any(teacher is not None and not teacher.steps for teacher in teachers):
+                check_source_teaches(network, source)
+
+
+@contextmanager
+def _standing_at(place: str) -> Iterator[None]:
+    """Let the errors of a block name fields of the recipe that stands at a place below ``finetune``."""
+    try:
+        yield
+    except InvalidInputError as error:
+        if not place:
+            raise
+        field = error.field.replace("finetune", f"finetune.{place}", 1)
+        raise InvalidInputError(field, error.given, error.expected) from error
 
 
 def _check_layers(config: RecipeOptions, network: nn.Module) -> None:

@@ -22,6 +22,9 @@ else:
     ScheduleConfig = SCHEDULES.union()
     TrainingOptimizerConfig = TRAINING_OPTIMIZERS.union()
 
+# Each multiplies the cost of every evaluation; and a store keeps them in the text that names a row.
+MOST_RATES_PER_CANDIDATE = 10
+
 LearningRate = Annotated[float, Field(ge=1e-12, le=1e12)]
 Strength = Annotated[float, Field(ge=0, le=1e6)]
 
@@ -115,9 +118,11 @@ class RecipeOptions(_Options):
 
     @model_validator(mode="after")
     def _rates_to_choose_from(self) -> RecipeOptions:
-        if self.learning_rate_per_candidate and len(self.learning_rates) == 1:
+        n_rates = len(self.learning_rates)
+        if self.learning_rate_per_candidate and not 2 <= n_rates <= MOST_RATES_PER_CANDIDATE:
             raise ValueError(
-                f"learning_rate_per_candidate needs several rates, given learning_rate {self.learning_rate}"
+                f"learning_rate_per_candidate needs 2 to {MOST_RATES_PER_CANDIDATE} different rates, "
+                f"given {list(self.learning_rates)}"
             )
         return self
 

@@ -23,6 +23,11 @@ WEIGHTS, TEACHER = "weights", "teacher"
 class StrategyConfig(RecipeOptions, PluginConfig):
     """Base of the options of a strategy of one stage, or of several that have one recipe."""
 
+    @property
+    def recipes(self) -> Mapping[str, StrategyConfig]:
+        """These options alone."""
+        return {"": self}
+
     def check(self, genes: GeneMap) -> None:
         """Refuse genes that the strategy cannot serve.
 
@@ -59,8 +64,9 @@ class TrainingOptions(Protocol):
         """The rates at which one candidate is trained unless its arm names others."""
         ...
 
-    def check(self, genes: GeneMap) -> None:
-        """Refuse genes that the strategy cannot serve."""
+    @property
+    def recipes(self) -> Mapping[str, StrategyConfig]:
+        """Every recipe by where it stands below ``finetune``, ``phases.0`` say; by "" where it is all of it."""
         ...
 
 

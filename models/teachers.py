@@ -86,6 +86,10 @@ def _logits(task: Task, teacher: Teacher) -> Tensor:
     state = _trained(task, teacher, layout) if teacher.steps else _source(task)
     logits = layout.logits(state, task.data.train)[0]
     if not torch.isfinite(logits).all():
+        if not teacher.steps:
+            raise InvalidInputError(
+                "source", "a network whose logits are NaN or infinite", "one that can teach"
+            )
         raise InvalidInputError(
             "finetune.learning_rate",
             teacher.recipe.learning_rates[0],

@@ -113,6 +113,10 @@ class Plugins(Document):
     optimizer: tuple[Plugin, ...]
     finetune: tuple[Plugin, ...]
     metric: tuple[Plugin, ...] = Field(description="for fitness, by name alone")
+    training_optimizer: tuple[Plugin, ...] = Field(description="for finetune.optimizer")
+    schedule: tuple[Plugin, ...] = Field(description="for finetune.schedule")
+    loss: tuple[Plugin, ...] = Field(description="for finetune.loss")
+    augmentation: tuple[Plugin, ...] = Field(description="for finetune.augmentation")
     execution: tuple[Plugin, ...]
 
 

@@ -57,6 +57,8 @@ def problem_of_details(details: Sequence[ErrorDetails]) -> Problem:
     """
     fields: dict[str, FieldProblem] = {}
     for detail in details:
+        if _counts_what_was_refused(detail, details):
+            continue
         field = _field_problem(detail)
         earlier = fields.get(field.field)
         # The members of a union complain one by one about the same value.
@@ -67,6 +69,14 @@ def problem_of_details(details: Sequence[ErrorDetails]) -> Problem:
     is_unknown_plugin = any(_is_unknown_plugin(detail) for detail in details)
     code = "unknown_plugin" if is_unknown_plugin else "invalid_input"
     return problem_of_fields(list(fields.values()), code)
+
+
+def _counts_what_was_refused(detail: ErrorDetails, details: Sequence[ErrorDetails]) -> bool:
+    """Whether a list is called too short only because items of it were refused."""
+    place = detail["loc"]
+    return detail["type"] == "too_short" and any(
+        len(other["loc"]) > len(place) and other["loc"][: len(place)] == place for other in details
+    )
 
 
 def _is_unknown_plugin(detail: ErrorDetails) -> bool:
@@ -90,6 +100,10 @@ def _field_problem(detail: ErrorDetails) -> FieldProblem:
     elif kind == "literal_error":
         choices = re.findall(r"'([^']*)'", detail["ctx"]["expected"])
         expected = _one_of(given, choices) if choices else detail["ctx"]["expected"]
+    elif kind == "too_short":
+        expected = f"a list of at least {detail['ctx']['min_length']}"
+    elif kind == "tuple_type":
+        expected = "a list"
     elif kind in _OBJECT_TYPES:
         expected = "a JSON object"
     else:

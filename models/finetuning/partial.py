@@ -33,7 +33,6 @@ class PartialConfig(StrategyConfig):
     last_genes: int | None = Field(
         None, ge=1, description="with all_but_last: how many genes at the end are trained"
     )
-
     transferred_rate: RateFactor = Field(
         1.0, description="what the learning rate of the source's tensors is multiplied with"
     )
@@ -48,6 +47,16 @@ class PartialConfig(StrategyConfig):
                 f"last_genes ({self.last_genes}) is needed exactly with freeze all_but_last, "
                 f"given freeze {self.freeze}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _rates_are_of_what_is_trained(self) -> PartialConfig:
+        for side, factor in (("transferred", self.transferred_rate), ("kept", self.kept_rate)):
+            if self.freeze == side and factor != 1:
+                raise ValueError(
+                    f"{side}_rate ({factor}) has no effect with freeze {side}, which trains none of these tensors; "
+                    "train them at that rate with freeze nothing"
+                )
         return self
 
     def check(self, genes: GeneMap) -> None:

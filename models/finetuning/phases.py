@@ -6,16 +6,16 @@ or shorter training it gets.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, model_validator
 
-from models.genes import GeneMap
-from models.strategy import STRATEGIES, Stage, build_strategy
+from models.strategy import STRATEGIES, Stage, StrategyConfig, build_strategy
 from search.registry import PluginConfig
 
 if TYPE_CHECKING:
-    from models.strategy import StrategyConfig as PhaseConfig
+    PhaseConfig = StrategyConfig
 else:
     # Phases themselves are not registered yet, so none is inside another.
     PhaseConfig = STRATEGIES.union()
@@ -62,14 +62,10 @@ class PhasesConfig(PluginConfig):
         """Those of the first phase."""
         return self.phases[0].learning_rates_of_one
 
-    def check(self, genes: GeneMap) -> None:
-        """Refuse genes that a phase cannot serve.
-
-        Raises:
-            InvalidInputError: The options and the genes do not fit; names both numbers.
-        """
-        for phase in self.phases:
-            phase.check(genes)
+    @property
+    def recipes(self) -> Mapping[str, StrategyConfig]:
+        """Those of the phases."""
+        return {f"phases.{index}": phase for index, phase in enumerate(self.phases)}
 
 
 @STRATEGIES.register(PhasesConfig)

@@ -7,10 +7,14 @@ from typing import Any
 
 from fastapi import APIRouter
 
+from models.augmentations import AUGMENTATIONS
 from models.datasets import DATASETS
 from models.families import FAMILIES
 from models.finetuning import STRATEGIES
 from models.metrics import METRICS
+from models.losses import LOSSES
+from models.schedules import SCHEDULES
+from models.training_optimizers import TRAINING_OPTIMIZERS
 from models.weights import WEIGHTS
 from search.optimizers import OPTIMIZERS
 from search.registry import Registry
@@ -30,6 +34,10 @@ def list_plugins() -> Plugins:
         optimizer=_plugins(OPTIMIZERS),
         finetune=_plugins(STRATEGIES),
         metric=_plugins(METRICS),
+        training_optimizer=_plugins(TRAINING_OPTIMIZERS),
+        schedule=_plugins(SCHEDULES),
+        loss=_plugins(LOSSES),
+        augmentation=_plugins(AUGMENTATIONS),
         execution=_plugins(EXECUTION),
     )
 
