@@ -38,6 +38,12 @@ def test_the_example_spec_is_valid_and_has_the_nine_genes_of_the_design(tmp_path
     ]
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.json")), ids=lambda p: p.name)
+def test_every_example_spec_is_valid(path: Path, tmp_path: Path) -> None:
+    document = json.loads(path.read_text(encoding="utf-8"))
+    assert check_spec(SearchSpec.model_validate(document), InputFolder(tmp_path)).n_genes > 1
+
+
 def test_every_decision_is_listed() -> None:
     folder = ROOT / "docs" / "decisions"
     listed = (folder / "README.md").read_text(encoding="utf-8")

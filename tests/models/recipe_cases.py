@@ -16,13 +16,14 @@ from models.evaluator import Task
 from models.fine_tuning import FineTuner, Rows
 from models.finetuning import STRATEGIES
 from models.graft import graft_population
+from models.placement import placed_network
 from models.plan import Plan
 from models.population import LayoutName, build_layout
 from models.strategy import TrainingOptions, build_strategy
 from models.teachers import with_teachers
 from search.evaluation import Arm, Candidate, Evaluation
 from search.genome import Genome
-from tests.models.small_task import CPU, N_CLASSES, build_task, evaluator, family_task
+from tests.models.small_task import CPU, N_CLASSES, build_task, evaluator
 
 LAYOUTS: tuple[LayoutName, ...] = get_args(LayoutName)
 FUSED: tuple[LayoutName, ...] = tuple(layout for layout in LAYOUTS if layout != "loop")
@@ -82,11 +83,6 @@ def recipe_task(network: type[nn.Module] = SmallConvolution, **options: object) 
     return with_options(build_task(network(), source, target), **options)
 
 
-def family_recipe_task(kind: str, family: dict[str, object], **options: object) -> Task:
-    """The same with a registered family, which other processes can import."""
-    return with_options(family_task(kind, family), **options)
-
-
 def with_options(task: Task, **options: object) -> Task:
     """The task with another recipe."""
     return with_teachers(dataclasses.replace(task, strategy=build_strategy(parsed(options))))
@@ -125,6 +121,7 @@ def tuned(
     *,
     steps: int = 5,
     replicate: int = 0,
+    captured: bool = False,
 ) -> State:
     """The weights of a chunk after its training, ``(P, *shape)`` in double precision."""
     state = grafted(task, genomes)
@@ -137,9 +134,15 @@ def tuned(
         task.teachers,
     )
     rows = Rows(tuple(genomes), tuple(rates) or (RATE,) * len(genomes))
-    network = build_layout(layout, task.network.double())
+    network = placed_network(task.network, CPU, torch.float64)
     with one_thread():
-        tuner.train(network, state, rows, steps=steps, replicate=replicate)
+        tuner.train(
+            build_layout(layout, network, captured=captured),
+            state,
+            rows,
+            steps=steps,
+            replicate=replicate,
+        )
     return state
 
 

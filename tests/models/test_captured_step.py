@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import pytest
@@ -10,7 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from models.plan import Plan
-from models.population.captured_step import WARM_UP_STEPS, CapturedStep
+from models.population import LayoutName, fused_training
+from models.population.captured_step import WARM_UP_STEPS, CapturedStep, Feed
+from tests.models.recipe_cases import LAYOUTS, SmallConvolution, masks, recipe_task, tuned
 from tests.models.small_task import candidates, evaluator, family_task
 
 STEPS = torch.arange(20).view(5, 4)
@@ -74,6 +76,65 @@ def test_warming_up_leaves_no_trace(make: Callable[..., torch.optim.Optimizer]) 
         trained(make, is_captured=False), trained(make, is_captured=True), strict=True
     ):
         torch.testing.assert_close(captured, eager, rtol=0, atol=0)
+
+
+class ReplayedStep(CapturedStep):
+    """A step that its stand-in for a graph knows."""
+
+    captures = 0
+
+    def __init__(
+        self,
+        step: Callable[[Feed], None],
+        feed: Feed,
+        changed: Sequence[Tensor],
+        optimizer: torch.optim.Optimizer | None,
+    ) -> None:
+        super().__init__(step, feed, changed, optimizer)
+        self._graph.step = lambda: step(self._feed)  # type: ignore[attr-defined]
+        ReplayedStep.captures += 1
+
+
+RECIPES: dict[str, dict[str, object]] = {
+    "augmentation": {"augmentation": [{"kind": "flip"}, {"kind": "noise"}], "sampling": "balanced"},
+    "schedule": {
+        "schedule": {"kind": "cosine", "warm_up": 0.3},
+        "kind": "partial",
+        "freeze": "kept",
+        "transferred_rate": 0.3,
+    },
+    "stopping": {"early_stopping": {"interval": 2, "patience": 1}, "learning_rate": 0.3},
+    "rules": {"l1": 0.01, "l2_sp": 1.0, "gradient_norm": 0.1, "optimizer": {"kind": "sgd"}},
+    "statistics": {"batch_norm": {"reestimate": "before", "frozen": True}, "dropout": 0.5},
+    "teacher": {"kind": "distill", "teacher_steps": 3, "augmentation": [{"kind": "rotation"}]},
+    "probe": {"kind": "linear_probe_then_full", "optimizer": {"kind": "rmsprop", "momentum": 0.5}},
+}
+
+
+@pytest.mark.usefixtures("_captures_by_stand_in")
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("recipe", sorted(RECIPES))
+def test_a_recipe_of_captured_steps_is_that_of_eager_ones(
+    recipe: str, layout: LayoutName, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fused_training, "CapturedStep", ReplayedStep)
+    monkeypatch.setattr(ReplayedStep, "captures", 0)
+    task = recipe_task(SmallConvolution, **RECIPES[recipe])
+    eager, captured = (
+        tuned(
+            task,
+            layout,
+            masks(task),
+            [0.3, 0.01, 0.1, 0.01],
+            steps=4 * WARM_UP_STEPS,
+            captured=is_captured,
+        )
+        for is_captured in (False, True)
+    )
+    assert ReplayedStep.captures > 0
+    # Rates of captured steps are tensors in single precision.
+    for name, tensor in eager.items():
+        torch.testing.assert_close(captured[name], tensor, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.gpu

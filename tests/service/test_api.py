@@ -172,7 +172,12 @@ def test_genes_are_shown_without_running_anything(api: TestClient) -> None:
 
 def test_plugins_come_with_their_schemas(api: TestClient) -> None:
     plugins = api.get("/v1/plugins").json()
-    assert {"model", "weights", "dataset", "optimizer", "finetune", "metric"} <= set(plugins)
+    recipes = {"finetune", "training_optimizer", "schedule", "loss", "augmentation"}
+    others = {"model", "weights", "dataset", "optimizer", "metric", "execution"}
+    assert set(plugins) == recipes | others
+    assert {"adam", "sgd"} <= {plugin["kind"] for plugin in plugins["training_optimizer"]}
+    (cosine,) = (plugin for plugin in plugins["schedule"] if plugin["kind"] == "cosine")
+    assert "warm_up" in cosine["options"]["properties"]
     genetic = next(plugin for plugin in plugins["optimizer"] if plugin["kind"] == "genetic")
     assert "population_size" in genetic["options"]["properties"]
     assert all(plugin["description"] for family in plugins.values() for plugin in family)

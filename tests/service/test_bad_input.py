@@ -21,6 +21,7 @@ from service.supervisor import Supervisor
 ROOT = Path(__file__).parents[2]
 SPEC: dict[str, Any] = json.loads((ROOT / "examples" / "digits.json").read_text(encoding="utf-8"))
 DIGITS: dict[str, Any] = SPEC["dataset"]
+FULL: dict[str, Any] = {"kind": "full"}
 
 
 @pytest.fixture
@@ -48,6 +49,10 @@ def _write_inputs(folder: Path) -> None:
 
 def arrays(path: str, **options: Any) -> dict[str, Any]:
     return {"dataset": {"kind": "arrays", "path": path, **options}}
+
+
+def phases(*options: dict[str, Any]) -> dict[str, Any]:
+    return {"finetune": {"kind": "phases", "phases": options}}
 
 
 def source(path: str) -> dict[str, Any]:
@@ -135,6 +140,94 @@ BAD: list[tuple[str, dict[str, Any], str, str, str]] = [
         "finetune",
         "0",
         "0",
+    ),
+    ("no phases", phases(), "finetune.phases", "[]", "at least 1"),
+    (
+        "phases inside phases",
+        phases({"kind": "phases", "phases": [FULL]}),
+        "finetune.phases.0.kind",
+        "phases",
+        "one of: distill, full",
+    ),
+    (
+        "a wrong option inside a phase",
+        phases(FULL, FULL | {"step": 3}),
+        "finetune.phases.1.step",
+        "3",
+        "did you mean 'steps'?",
+    ),
+    (
+        "an optimizer that is none inside a phase",
+        phases(FULL, FULL | {"optimizer": {"kind": "adan"}}),
+        "finetune.phases.1.optimizer.kind",
+        "adan",
+        "did you mean 'adam'?",
+    ),
+    (
+        "a phase for layers that the network lacks",
+        phases(FULL, FULL | {"dropout": 0.1}),
+        "finetune.phases.1.dropout",
+        "0.1",
+        "no dropout layer",
+    ),
+    (
+        "several rates in a later phase",
+        phases(FULL, FULL | {"learning_rate": [0.1, 0.01]}),
+        "finetune",
+        "0.01",
+        "only the first phase",
+    ),
+    (
+        "an augmentation that is none",
+        {"finetune": FULL | {"augmentation": [{"kind": "flip"}, {"kind": "noise", "std": 1}]}},
+        "finetune.augmentation.1.std",
+        "1",
+        "standard_deviation",
+    ),
+    (
+        "augmentations that are no list",
+        {"finetune": FULL | {"augmentation": {"kind": "flip"}}},
+        "finetune.augmentation",
+        "flip",
+        "a list",
+    ),
+    (
+        "shifts larger than the images",
+        {"finetune": FULL | {"augmentation": [{"kind": "shifted_crop", "pixels": 8}]}},
+        "finetune.augmentation",
+        "8",
+        "8 x 8",
+    ),
+    (
+        "class weights of another number",
+        {"finetune": FULL | {"loss": {"kind": "mse", "class_weights": [1, 2]}}},
+        "finetune.loss.class_weights",
+        "2",
+        "5",
+    ),
+    (
+        "statistics that the network lacks",
+        {"finetune": FULL | {"batch_norm": {"reestimate": "after"}}},
+        "finetune.batch_norm",
+        "after",
+        "no running statistics",
+    ),
+    (
+        "one rate to choose from",
+        {"finetune": FULL | {"learning_rate_per_candidate": True}},
+        "finetune",
+        "learning_rate_per_candidate",
+        "2 to 10",
+    ),
+    (
+        "a source with another head as a teacher",
+        {
+            "finetune": {"kind": "distill", "teacher": "source"},
+            "source": SPEC["source"] | {"dataset": {"kind": "digits", "classes": [0, 1]}},
+        },
+        "finetune.teacher",
+        "(2, 64)",
+        "transfer_all",
     ),
     ("a plan that cannot be", {"plan": {"layout": "loop", "chunks": [1, 4]}}, "plan", "4", "[1]"),
     (

@@ -108,6 +108,13 @@ def test_nested_plugins_are_found_too() -> None:
     assert problem_of(source=source).errors[0].field == "source.dataset.kind"
 
 
+def test_a_list_is_not_too_short_because_an_item_of_it_is_wrong() -> None:
+    errors = problem_of(finetune={"kind": "phases", "phases": [{"kind": "fill"}]}).errors
+    assert [error.field for error in errors] == ["finetune.phases.0.kind"]
+    empty = only_field(finetune={"kind": "phases", "phases": []})
+    assert (empty.field, empty.expected) == ("finetune.phases", "a list of at least 1")
+
+
 def test_a_value_of_the_wrong_shape_is_asked_for_in_json_words() -> None:
     assert only_field(dataset=3).expected == "a JSON object"
 
