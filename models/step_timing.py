@@ -11,7 +11,8 @@ import torch
 from models.evaluator import GraftEvaluator, Task
 from models.plan import Plan
 
-STEPS_PER_RUN = 2
+# Of each stage, for a stage takes some time to begin.
+STEPS_PER_STAGE = 2
 # Runs are timed until there are enough of them: small networks take a few milliseconds, and other programs interfere.
 FEWEST_RUNS, MOST_RUNS, ENOUGH_SECONDS = 3, 15, 0.6
 
@@ -36,16 +37,17 @@ def step_milliseconds(
         RuntimeError: The layout cannot compute this network, or memory ran out.
     """
     evaluator = GraftEvaluator(task, plan, device)
-    evaluator.rehearse(STEPS_PER_RUN, only_steps=True)
+    steps = STEPS_PER_STAGE * len(task.strategy.stages)
+    evaluator.rehearse(steps, only_steps=True)
     start_together()
     durations: list[float] = []
     while len(durations) < FEWEST_RUNS or (
         len(durations) < MOST_RUNS and sum(durations) < ENOUGH_SECONDS
     ):
         started = time.perf_counter()
-        evaluator.rehearse(STEPS_PER_RUN, only_steps=True)
+        evaluator.rehearse(steps, only_steps=True)
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         durations.append(time.perf_counter() - started)
     n_rates = len(task.strategy.config.learning_rates_of_one)
-    return 1000 * statistics.median(durations) / (STEPS_PER_RUN * plan.chunk_size * n_rates)
+    return 1000 * statistics.median(durations) / (steps * plan.chunk_size * n_rates)
