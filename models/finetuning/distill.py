@@ -33,8 +33,8 @@ class DistillConfig(StrategyConfig):
     kind: Literal["distill"] = "distill"
     teacher: Literal["transfer_all", "source"] = Field(
         "transfer_all",
-        description="the transfer-all network after fine-tuning by the same recipe, or the source as it is, "
-        "whose classes must be the target's",
+        description="the transfer-all network after fine-tuning by the same recipe, at the first of its rates, "
+        "or the source as it is, whose classes must be the target's",
     )
     teacher_steps: int = Field(
         600, ge=1, le=10_000_000, description="training steps of a transfer_all teacher"

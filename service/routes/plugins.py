@@ -11,8 +11,8 @@ from models.augmentations import AUGMENTATIONS
 from models.datasets import DATASETS
 from models.families import FAMILIES
 from models.finetuning import STRATEGIES
-from models.metrics import METRICS
 from models.losses import LOSSES
+from models.metrics import METRICS
 from models.schedules import SCHEDULES
 from models.training_optimizers import TRAINING_OPTIMIZERS
 from models.weights import WEIGHTS

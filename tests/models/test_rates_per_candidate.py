@@ -120,7 +120,11 @@ def test_what_is_kept_of_a_candidate_is_its_best_rates(plan: Plan, tmp_path: Pat
         chunk = [Candidate(genome, STEPS, FINAL_REPLICATE, arm) for genome in genomes]
         evaluations = evaluator(task, plan, files).evaluate(chunk)
         return [
-            (e, load_file(files.weights_path(c)), float(files.test_scores(c).losses.mean()))
+            (
+                e,
+                load_file(files.weights_path(c)),
+                float(files.answers([c], task.data.test.labels).target.losses.mean()),
+            )
             for e, c in zip(evaluations, chunk, strict=True)
         ]
 
