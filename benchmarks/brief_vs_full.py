@@ -55,11 +55,10 @@ def measure(seed: int, folder: Path) -> dict[str, Any]:
             [Candidate(mask, spec.final.steps, FINAL_REPLICATE, arm) for mask in masks]
         )
     ]
+    labels = bench.task.data.test.labels
     test = {
         contender.genome: float(
-            contender.test_scores(
-                lambda candidate: bench.artifacts.test_scores(candidate).by_metric("accuracy")
-            ).mean()
+            bench.artifacts.answers(contender.candidates, labels).target.hits.double().mean()
         )
         for contender in at_own_best_arm(full, arms)
     }

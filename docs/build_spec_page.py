@@ -5,6 +5,7 @@ python docs/build_spec_page.py
 
 from __future__ import annotations
 
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,12 @@ from models.augmentations import AUGMENTATIONS
 from models.datasets import DATASETS
 from models.families import FAMILIES
 from models.finetuning import STRATEGIES
+from models.fitness import FitnessOptions, SourceRetention
 from models.genes import GenomeOptions
 from models.losses import LOSSES
-from models.metrics import FitnessOptions
+from models.metrics import METRICS
 from models.plan import Plan
+from models.recipe_options import BatchNormOptions, EarlyStopping, RecipeOptions
 from models.schedules import SCHEDULES
 from models.training_optimizers import TRAINING_OPTIMIZERS
 from models.weights import WEIGHTS
@@ -42,11 +45,16 @@ PLUGINS: list[tuple[str, Registry[Any]]] = [
     ("finetune.schedule", SCHEDULES),
     ("finetune.loss", LOSSES),
     ("finetune.augmentation", AUGMENTATIONS),
+    ("fitness.metric", METRICS),
     ("execution", EXECUTION),
 ]
 BLOCKS: list[tuple[str, type[BaseModel]]] = [
     ("genome", GenomeOptions),
+    ("finetune, whatever its kind", RecipeOptions),
+    ("finetune.early_stopping", EarlyStopping),
+    ("finetune.batch_norm", BatchNormOptions),
     ("fitness", FitnessOptions),
+    ("fitness.source_retention", SourceRetention),
     ("budget", Budget),
     ("race", RaceOptions),
     ("final", FinalOptions),
@@ -69,15 +77,17 @@ def render() -> str:
         for kind in registry.names():
             config = registry.config(kind)
             summary = (config.__doc__ or "").splitlines()[0]
-            parts += [f"## `{field}`: `{kind}`", summary, _table(config)]
+            shared = RecipeOptions.model_fields if issubclass(config, RecipeOptions) else ()
+            parts += [f"## `{field}`: `{kind}`", summary, _table(config, shared)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _table(model: type[BaseModel]) -> str:
+def _table(model: type[BaseModel], shared: Container[str] = ()) -> str:
+    """The fields of a model, without those that another table has."""
     rows = [
         f"| `{name}` | {_default(field)} | {field.description or ''} |"
         for name, field in model.model_fields.items()
-        if name != "kind"
+        if name != "kind" and name not in shared
     ]
     return "\n".join(["| field | default | |", "|---|---|---|", *rows]) if rows else ""
 

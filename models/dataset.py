@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+import torch
 from pydantic import Field
 from torch import Tensor
 
@@ -48,6 +49,14 @@ class Examples:
             self.labels[indices],
             {name: target[indices] for name, target in self.targets.items()},
         )
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> Examples:
+        """Move them; floating-point inputs are converted."""
+        inputs = {
+            name: x.to(device, dtype if x.is_floating_point() else x.dtype)
+            for name, x in self.inputs.items()
+        }
+        return replace(self, inputs=inputs, labels=self.labels.to(device))
 
 
 @dataclass(frozen=True, slots=True)

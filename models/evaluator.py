@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,17 +13,19 @@ from torch import Tensor, nn
 
 from models.checkpoints import State
 from models.dataset import Examples
-from models.final_artifacts import FinalArtifacts, TestScores
+from models.final_artifacts import FinalArtifacts
 from models.fine_tuning import FineTuner, Rows
 from models.genes import GeneMap
 from models.graft import complete_state, graft_population
 from models.memory import is_out_of_memory
-from models.metrics import MetricName, fitness, sample_hits, sample_losses
 from models.placement import placed_network, placed_state
 from models.plan import Plan
 from models.population import build_layout
 from models.precision import arithmetic
+from models.predictions import Predictions
 from models.randomness import generator
+from models.retention import Retention
+from models.scoring import Answers, Judged, Scoring
 from models.splits import TaskData
 from models.strategy import Strategy
 from search.errors import ChunkOutOfMemoryError
@@ -41,9 +44,10 @@ class Task:
         target: State of the target network at a replicate, on the CPU.
         data: Training, validation and test part, on the CPU.
         strategy: What a training step does.
-        metric: How a candidate is scored.
+        metric: How a candidate is scored on the target task.
         seed: Of every draw.
         teachers: Logits ``(N, C)`` of the strategy's teachers on the training part, by their names.
+        retention: The source task, where keeping it counts too.
     """
 
     network: nn.Module
@@ -52,9 +56,10 @@ class Task:
     target: Callable[[int], State]
     data: TaskData
     strategy: Strategy
-    metric: MetricName
+    metric: str
     seed: int
     teachers: Mapping[str, Tensor] = field(default_factory=dict)
+    retention: Retention | None = None
 
 
 class GraftEvaluator:
@@ -95,6 +100,9 @@ class GraftEvaluator:
         self._tuner = FineTuner(
             task.network, task.genes, self._data, task.strategy, task.seed, task.teachers
         )
+        own = task.retention
+        self._retention = None if own is None else own.to(device, plan.torch_dtype)
+        self._scoring = Scoring(task.metric, 0.0 if own is None else own.weight)
 
     def evaluate(self, candidates: Sequence[Candidate]) -> list[Evaluation]:
         """Measure one chunk.
@@ -129,27 +137,21 @@ class GraftEvaluator:
         bits = (torch.rand(n_candidates, n_genes, generator=stream) < 0.5).tolist()
         self._trained([Candidate(Genome(tuple(row)), steps) for row in bits])
 
-    def _evaluate(
-        self, candidates: Sequence[Candidate]
-    ) -> list[tuple[Outcome, float | None, float | None]]:
+    def _evaluate(self, candidates: Sequence[Candidate]) -> list[Judged]:
         state, n_rates = self._trained(self._padded(candidates))
-        hits, losses = self._scores(state, self._data.validation)
-        is_sound = torch.isfinite(losses).all(dim=1)
-        scores_by_row = fitness(self._task.metric, hits, losses)
-        rows = _best_rows(torch.where(is_sound, scores_by_row, -torch.inf), n_rates)
+        data, retention = self._data, self._retention
+        source_part = None if retention is None else retention.validation
+        judged = self._scoring.judged(self._answers(state, data.validation, source_part))
+        rows = best_rows(judged, n_rates)[: len(candidates)]
         if self._artifacts is not None:
-            test_hits, test_losses = self._scores(state, self._data.test)
-            for row, candidate in zip(rows, candidates, strict=False):
-                scores = TestScores(test_hits[row].cpu().numpy(), test_losses[row].cpu().numpy())
-                own = {name: tensor[row] for name, tensor in state.items()}
-                self._artifacts.write(candidate, scores, complete_state(own, self._task.genes))
-        losses_by_row = losses.mean(dim=1)
-        return [
-            (Outcome.MEASURED, float(scores_by_row[row]), float(losses_by_row[row]))
-            if is_sound[row]
-            else (Outcome.DIVERGED, None, None)
-            for row in rows[: len(candidates)]
-        ]
+            source_part = None if retention is None else retention.test
+            answers = self._answers(state, data.test, source_part)
+            for row, candidate in zip(rows, candidates, strict=True):
+                own = complete_state(
+                    {name: tensor[row] for name, tensor in state.items()}, self._task.genes
+                )
+                self._artifacts.write(candidate, answers, row, own)
+        return [judged[row] for row in rows]
 
     def _padded(self, candidates: Sequence[Candidate]) -> list[Candidate]:
         """The chunk, filled up with its first candidate to a size of the plan."""
@@ -187,11 +189,15 @@ class GraftEvaluator:
             )
         return state, len(rates)
 
-    def _scores(self, state: State, part: Examples) -> tuple[Tensor, Tensor]:
-        """Hits and losses ``(P, N)`` on one part."""
+    def _answers(self, state: State, part: Examples, source_part: Examples | None) -> Answers:
+        """What a chunk says of a part of the target task and, where it is judged, of the source task."""
+        source = None if source_part is None else self._predictions(state, source_part)
+        return Answers(self._predictions(state, part), source)
+
+    def _predictions(self, state: State, part: Examples) -> Predictions:
         with arithmetic(self._plan.dtype, self._device), self._computing():
             logits = self._layout.logits(state, part)
-        return sample_hits(logits, part.labels), sample_losses(logits, part.labels)
+        return Predictions.of(logits, part.labels)
 
     @contextmanager
     def _computing(self) -> Iterator[None]:
@@ -203,7 +209,13 @@ class GraftEvaluator:
         self.computing_seconds += time.perf_counter() - started
 
 
-def _best_rows(scores: Tensor, n_rates: int) -> list[int]:
-    """Number of each candidate's best row, from the scores ``(P * R,)`` of candidates at R rates each."""
-    best = scores.view(-1, n_rates).argmax(dim=1)
-    return (torch.arange(len(best), device=best.device) * n_rates + best).tolist()
+def best_rows(judged: Sequence[Judged], n_rates: int) -> list[int]:
+    """Number of each candidate's best row, of ``P * R`` rows of candidates at R learning rates each."""
+
+    def fitness(row: int) -> float:
+        value = judged[row][1]
+        return -math.inf if value is None else value
+
+    return [
+        max(range(first, first + n_rates), key=fitness) for first in range(0, len(judged), n_rates)
+    ]

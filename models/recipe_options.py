@@ -96,7 +96,9 @@ class RecipeOptions(_Options):
     dropout: float | None = Field(
         None, ge=0, lt=1, description="probability for all of the network's dropout layers"
     )
-    l1: Strength = Field(0.0, description="pull towards 0: its strength times the sum of |w|")
+    l1: Strength = Field(
+        0.0, description="pull towards 0: its strength times the sum of absolute weights"
+    )
     l2_sp: Strength = Field(
         0.0,
         description="pull towards the grafted weights w0: half its strength times the sum of (w - w0)^2 (L2-SP)",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,34 +25,37 @@ class PartSizes:
 
 
 @dataclass(frozen=True, slots=True)
-class TaskData:
-    """The three parts of a task, normalised, on one device.  The search never sees ``test``.
+class PartNames:
+    """Names of the samples in each part; those of a part that the source brings itself have none."""
 
-    ``held_out`` names the samples of the validation and test part.
-    """
+    train: frozenset[str] = frozenset()
+    validation: frozenset[str] = frozenset()
+    test: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class TaskData:
+    """The three parts of a task, normalised, on one device.  The search never sees ``test``."""
 
     train: Examples
     validation: Examples
     test: Examples
     class_names: tuple[str, ...]
-    held_out: frozenset[str] = frozenset()
+    names: PartNames = PartNames()
+
+    @property
+    def held_out(self) -> frozenset[str]:
+        """Names of the samples of the validation and test part."""
+        return self.names.validation | self.names.test
 
     def to(self, device: torch.device, dtype: torch.dtype) -> TaskData:
         """Move the parts; floating-point inputs are converted."""
-
-        def moved(part: Examples) -> Examples:
-            inputs = {
-                name: x.to(device, dtype if x.is_floating_point() else x.dtype)
-                for name, x in part.inputs.items()
-            }
-            return dataclasses.replace(part, inputs=inputs, labels=part.labels.to(device))
-
         return TaskData(
-            moved(self.train),
-            moved(self.validation),
-            moved(self.test),
+            self.train.to(device, dtype),
+            self.validation.to(device, dtype),
+            self.test.to(device, dtype),
             self.class_names,
-            self.held_out,
+            self.names,
         )
 
 
@@ -73,7 +75,8 @@ def load_task(
     """
     data = dataset.load()
     sizes = part_sizes(dataset, config, field)
-    train, validation, test = split(data.examples.labels.numpy(), sizes, seed, field)
+    parts = split(data.examples.labels.numpy(), sizes, seed, field)
+    train, validation, test = parts
     raw_train = data.examples.take(torch.from_numpy(train))
     raw_validation = data.validation or data.examples.take(torch.from_numpy(validation))
     raw_test = data.test or data.examples.take(torch.from_numpy(test))
@@ -82,7 +85,7 @@ def load_task(
         dataset.normalised(raw_train, raw_validation),
         dataset.normalised(raw_train, raw_test),
         data.class_names,
-        frozenset(data.samples[index] for index in (*validation, *test)),
+        PartNames(*(frozenset(data.samples[index] for index in part) for part in parts)),
     )
 
 

@@ -6,7 +6,7 @@ and the baselines; what was read is a row of the ledger.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,9 +20,6 @@ from search.ranking import Standing, rank
 from search.recorded import RecordedEvaluator
 
 FINAL_PHASE = "final"
-
-# Per-sample test scores of one measured final candidate, (N,), higher is better.
-TestScores = Callable[[Candidate], NDArray[np.float64]]
 
 
 class FinalOptions(BaseModel):
@@ -94,9 +91,10 @@ class Contender:
         """Validation fitness per replicate, ``(R,)``; nothing failed, or the arm would have no standing."""
         return np.array([e.fitness for e in self.evaluations], dtype=np.float64)
 
-    def test_scores(self, read: TestScores) -> NDArray[np.float64]:
-        """Test scores ``(R, N)``: replicate by sample."""
-        return np.stack([read(evaluation.candidate) for evaluation in self.evaluations])
+    @property
+    def candidates(self) -> tuple[Candidate, ...]:
+        """What was measured, one per replicate, in order."""
+        return tuple(evaluation.candidate for evaluation in self.evaluations)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from models.inputs import InputFolder
 from models.plan import Plan
 from models.randomness import derive_seed, seeded_torch
 from models.recipe_checks import check_recipe
+from models.retention import Retention
 from models.shapes import DataShape
 from models.splits import TaskData, load_task, part_sizes
 from models.strategy import build_strategy
@@ -32,6 +33,7 @@ from search.optimizer import Optimizer, SearchProblem
 from search.optimizers import OPTIMIZERS
 from service.planning import Workers, build_evaluator, commit_to_plan
 from service.result import Document
+from service.source_task import check_source_task, read_retention
 from service.spec import SearchOptions, SearchSpec
 
 ARTIFACTS_FOLDER = "final"
@@ -120,6 +122,8 @@ def check_spec(spec: SearchSpec, inputs: InputFolder) -> GeneTable:
         shape=blueprint.shape,
         source=blueprint.source.shapes(),
     )
+    spec.fitness.check(blueprint.shape.n_classes)
+    check_source_task(spec, inputs, blueprint.shape)
     if isinstance(spec.source, InitConfig) and spec.source.redraw:
         raise InvalidInputError("source.redraw", "true", "false; only a target can be redrawn")
     return blueprint.gene_table()
@@ -180,9 +184,11 @@ def compose(
     # The number of threads changes the last bits of what is trained here, the source included.
     torch.set_num_threads(spec.plan.threads if isinstance(spec.plan, Plan) else available_cores())
     data = read_data(spec, inputs)
-    blueprint = draw_up(spec, inputs, held_out=data.held_out, cache=folder)
+    retention = read_retention(spec, inputs, data)
+    held_out = data.held_out if retention is None else data.held_out | retention.held_out
+    blueprint = draw_up(spec, inputs, held_out=held_out, cache=folder)
     source, target = blueprint.source.load(0), blueprint.target.load
-    task = build_task(spec, blueprint, data, source, target)
+    task = build_task(spec, blueprint, data, source, target, retention=retention)
     return set_up(task, spec, decisions=decisions, folder=folder)
 
 
@@ -203,8 +209,10 @@ def build_task(
     data: TaskData,
     source: State,
     target: Callable[[int], State],
+    *,
+    retention: Retention | None = None,
 ) -> Task:
-    """Put together all that defines a score; ``source`` and ``target`` as in ``Task``."""
+    """Put together all that defines a score; ``source``, ``target`` and ``retention`` as in ``Task``."""
     with seeded_torch(spec.seed, "structure"):
         network = blueprint.family.build(blueprint.shape)
     return Task(
@@ -216,6 +224,7 @@ def build_task(
         strategy=build_strategy(spec.finetune),
         metric=spec.fitness.metric,
         seed=spec.seed,
+        retention=retention,
     )
 
 

@@ -6,9 +6,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from models.checkpoints import load_state, save_state, write_atomically
 from models.devices import describe_device
@@ -20,15 +18,17 @@ from search.final import FINAL_PHASE, Contender, FinalOutcome
 from search.genome import Genome, keep_all, prefixes, transfer_all
 from search.ledger import Json, Position
 from search.race import RaceOutcome
-from search.statistics import Interval, crossed_interval, replicate_interval
+from search.statistics import Interval, replicate_interval
 from search.study import StudyOutcome
 from search.verdict import judge
 from service.composition import ARTIFACTS_FOLDER, Workbench
 from service.job_files import GRAFTED, REPORT, WEIGHTS
+from service.judgement import read_test
 from service.report import render_report
 from service.result import (
     BaselineReport,
     Baselines,
+    ClassesReport,
     CurvePoint,
     Estimate,
     FitnessReport,
@@ -86,38 +86,12 @@ def deliver(
 
 
 def _read_test_once(found: Found, bench: Workbench, decisions: DecisionLog) -> Decision:
-    """Test figures of the winner and the baselines, and the winner's gains."""
-    winner = found.final.winner
+    """Test figures of the winner and the baselines, and the winner's gains; of both tasks, where two are judged."""
 
     def read() -> tuple[Decision, Decision]:
-        own = _test_scores(winner, bench)
-        tests: dict[str, Json] = {"winner": _test_figures(own)}
-        gains: dict[str, Json] = {}
-        for name, baseline in found.baselines().items():
-            theirs = _test_scores(baseline, bench)
-            tests[name] = _test_figures(theirs)
-            gains[name] = _figures(crossed_interval(own - theirs))
-        return {"mask": winner.genome.bitstring, "tests": tests, "gains": gains}, {}
+        return read_test(found.final.winner, found.baselines(), bench), {}
 
     return decisions.decide(Position(FINAL_PHASE), "test", read)
-
-
-def _test_scores(contender: Contender, bench: Workbench) -> NDArray[np.float64]:
-    """Scores ``(R, N)``."""
-    return contender.test_scores(
-        lambda candidate: bench.artifacts.test_scores(candidate).by_metric(bench.task.metric)
-    )
-
-
-def _test_figures(scores: NDArray[np.float64]) -> dict[str, Json]:
-    figures = _figures(crossed_interval(scores))
-    n_replicates, n_samples = scores.shape
-    delivered = float(scores[0].mean())
-    return figures | {"delivered": delivered, "samples": n_samples, "replicates": n_replicates}
-
-
-def _figures(interval: Interval) -> dict[str, Json]:
-    return {"mean": interval.mean, "low": interval.low, "high": interval.high}
 
 
 def _write_weights(winner: Contender, bench: Workbench, folder: Path) -> None:
@@ -166,6 +140,7 @@ def _result(
         baselines=Baselines.model_validate(
             {name: baselines.get(name) for name in Baselines.model_fields}
         ),
+        by_class=_by_class(scores.get("by_class")),
         noise=NoiseReport(total=found.race.noise.total, paired=found.race.noise.paired),
         verdict=_verdict(found, gains),
         curve=_curve(found.study),
@@ -223,6 +198,11 @@ def _curve(study: StudyOutcome) -> tuple[CurvePoint, ...]:
                 CurvePoint(evaluations=count, fitness=evaluation.fitness, best_fitness=best)
             )
     return tuple(points)
+
+
+def _by_class(value: Json) -> ClassesReport | None:
+    """Read the winner's figures by class; a row that an older version wrote has none."""
+    return None if value is None else ClassesReport.model_validate(value)
 
 
 def _documents(value: Json) -> dict[str, dict[str, Json]]:

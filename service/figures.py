@@ -1,4 +1,4 @@
-"""The report's figures as inline SVG: convergence, the mask over the layers, mask versus baselines.
+"""The report's figures as inline SVG: convergence, the mask over the layers, mask versus baselines, confusion matrix.
 
 Drawn with matplotlib's object interface: no global state, no display, safe in any thread.
 """
@@ -9,13 +9,17 @@ import io
 import math
 
 from matplotlib import rc_context
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
+from matplotlib.patches import Patch, Rectangle
 
 from service.result import BaselineReport, SearchResult
 
 KEEP_COLOUR, TRANSFER_COLOUR, QUIET_COLOUR = "#d98324", "#2a6f97", "#9aa5ad"
+RIGHT_COLOUR, WRONG_COLOUR = TRANSFER_COLOUR, KEEP_COLOUR
+# With more classes than this, numbers would be too small to read: shades alone are shown.
+MOST_CLASSES_WITH_NUMBERS = 20
 
 
 def convergence_curve(result: SearchResult) -> str:
@@ -91,6 +95,50 @@ def mask_versus_baselines(result: SearchResult) -> str:
     axes.set_ylim(len(rows) - 0.5, -0.6)
     axes.set_xlabel(f"test {result.test.metric.replace('_', ' ')}, 95% interval")
     return _svg(figure)
+
+
+def confusion_matrix(result: SearchResult) -> str | None:
+    """Mean counts of the winner's answers on the test part, row by true class; None where the result has none."""
+    if result.by_class is None or result.by_class.confusion is None:
+        return None
+    matrix = result.by_class.confusion
+    n_classes = len(matrix)
+    size = max(2.6, min(6.6, 0.55 * n_classes))
+    figure = Figure(figsize=(size + 1.1, size + 0.5), layout="constrained")
+    axes = figure.add_subplot()
+    for row, counts in enumerate(matrix):
+        total = sum(counts)
+        for column, count in enumerate(counts):
+            # Empty cells are left out: of many classes, most are.
+            if count > 0:
+                _draw_cell(axes, row, column, count, count / total, n_classes)
+    names = [_shortened(own.name) for own in result.by_class.classes]
+    font = min(9.0, 350 / n_classes)
+    # About 14 letters fit into an inch.
+    is_crowded = max(len(name) for name in names) * n_classes > 14 * size
+    axes.set_xticks(range(n_classes), names, rotation=90 if is_crowded else 0, fontsize=font)
+    axes.set_yticks(range(n_classes), names, fontsize=font)
+    axes.set_xlim(-0.5, n_classes - 0.5)
+    axes.set_ylim(n_classes - 0.5, -0.5)
+    axes.set_aspect("equal")
+    axes.set_xlabel("predicted class")
+    axes.set_ylabel("true class")
+    return _svg(figure)
+
+
+def _draw_cell(
+    axes: Axes, row: int, column: int, count: float, share: float, n_classes: int
+) -> None:
+    colour = RIGHT_COLOUR if row == column else WRONG_COLOUR
+    # Even a rare mistake can be seen.
+    shade = 0.12 + 0.88 * share
+    corner = (column - 0.5, row - 0.5)
+    axes.add_patch(Rectangle(corner, 1, 1, facecolor=colour, alpha=shade, edgecolor="none"))
+    if n_classes <= MOST_CLASSES_WITH_NUMBERS:
+        ink = "white" if shade > 0.6 else "#1d2a33"
+        number = f"{count:.0f}" if count >= 100 else f"{count:.1f}".removesuffix(".0")
+        font = 9.0 if n_classes <= 10 else 7.0
+        axes.text(column, row, number, ha="center", va="center", color=ink, fontsize=font)
 
 
 def named_baselines(result: SearchResult) -> list[tuple[str, BaselineReport]]:

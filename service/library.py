@@ -160,6 +160,13 @@ def _search_modules(
         ),
         source=state_shapes(source),
     )
+    options.fitness.check(len(data.class_names))
+    if options.fitness.retention is not None:
+        raise InvalidInputError(
+            "fitness.source_retention",
+            "an object",
+            "null beside own modules, whose source task is not known; a whole spec can name it",
+        )
     own = copy.deepcopy(target).cpu()
     kept = {name: tensor.clone() for name, tensor in own.state_dict().items()}
     task = Task(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from service.figures import (
+    confusion_matrix,
     convergence_curve,
     mask_over_layers,
     mask_versus_baselines,
@@ -24,6 +25,7 @@ def render_report(result: SearchResult, name: str) -> str:
         loader=PackageLoader("service"), autoescape=True, undefined=StrictUndefined
     )
     environment.filters["interval"] = format_estimate
+    environment.filters["share"] = format_share
     found = {
         "name": "found mask",
         "mask": result.mask,
@@ -41,6 +43,7 @@ def render_report(result: SearchResult, name: str) -> str:
         mask_figure=mask_over_layers(result),
         baselines_figure=mask_versus_baselines(result),
         curve_figure=convergence_curve(result),
+        confusion_figure=confusion_matrix(result),
     )
 
 
@@ -49,3 +52,8 @@ def format_estimate(estimate: Estimate) -> str:
     if estimate.low is None or estimate.high is None:
         return f"{estimate.mean:.3f}"
     return f"{estimate.mean:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]"
+
+
+def format_share(value: float | None) -> str:
+    """A share as people read it, a dash where there is none."""
+    return "-" if value is None else f"{value:.3f}"

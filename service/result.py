@@ -63,8 +63,21 @@ class FitnessReport(Estimate):
     replicates: int
 
 
+class PartReport(Estimate):
+    """Test score on one of two tasks, and the task's weight in the score that both are combined to."""
+
+    metric: str
+    weight: float
+    delivered: float
+    samples: int
+
+
 class TestReport(Estimate):
-    """Test score over replicates and samples; ``delivered`` is that of the weights one can download."""
+    """Test score over replicates and samples; ``delivered`` is that of the weights one can download.
+
+    Where keeping the source task counts, the metric is ``combined``: the sum of ``target`` and ``source`` by their
+    weights.
+    """
 
     __test__ = False  # pytest: not a test class
 
@@ -72,6 +85,8 @@ class TestReport(Estimate):
     delivered: float
     samples: int
     replicates: int
+    target: PartReport | None = None
+    source: PartReport | None = None
 
 
 class BaselineReport(Document):
@@ -90,6 +105,27 @@ class Baselines(Document):
     keep_all: BaselineReport | None
     transfer_all: BaselineReport | None
     best_prefix: BaselineReport | None
+
+
+class ClassReport(Document):
+    """The winner on one class: means over replicates, null for 0 / 0; ``support`` is the class's number of samples."""
+
+    name: str
+    precision: float | None
+    recall: float | None
+    f1: float | None
+    support: int
+
+
+class ClassesReport(Document):
+    """The winner on the target task's test part, class by class.
+
+    ``confusion`` holds mean counts over replicates, in the order of ``classes``: row the true class, column the
+    predicted one.  It is null for more than 100 classes.
+    """
+
+    classes: tuple[ClassReport, ...]
+    confusion: tuple[tuple[float, ...], ...] | None
 
 
 class NoiseReport(Document):
@@ -140,6 +176,7 @@ class SearchResult(Document):
     fitness: FitnessReport
     test: TestReport
     baselines: Baselines
+    by_class: ClassesReport | None = None
     noise: NoiseReport
     verdict: VerdictReport
     curve: tuple[CurvePoint, ...]

@@ -26,7 +26,11 @@ def render_result(result: Json, files: Mapping[str, Path | str]) -> RenderableTy
         result: The result of the HTTP contract, as JSON.
         files: What was saved, and where.
     """
-    parts: list[RenderableType] = [_gene_table(result), _comparison(result), _summary(result)]
+    parts: list[RenderableType] = [_gene_table(result), _comparison(result)]
+    # A result that an older version stored knows of one task alone.
+    if result["test"].get("source") is not None:
+        parts.append(_both_tasks(result))
+    parts.append(_summary(result))
     parts += [Text(f"{what}: {where}", overflow="fold") for what, where in files.items()]
     return Group(*parts)
 
@@ -74,6 +78,23 @@ def _comparison(result: Json) -> Table:
             _interval(baseline["test"]),
             _interval(baseline["gain"], signed=True),
         )
+    return table
+
+
+def _both_tasks(result: Json) -> Table:
+    """Each task alone, where the test score combines two."""
+    target, source = result["test"]["target"], result["test"]["source"]
+    table = Table(title="each task alone, on its test samples")
+    table.add_column("mask")
+    table.add_column(f"{target['weight']:.3g} x target {target['metric']}", justify="right")
+    table.add_column(f"{source['weight']:.3g} x source {source['metric']}", justify="right")
+    rows = {f"found  {result['mask']}": result["test"]}
+    for name, label in BASELINES.items():
+        baseline = result["baselines"][name]
+        if baseline is not None:
+            rows[label] = baseline["test"]
+    for label, test in rows.items():
+        table.add_row(Text(label), _interval(test["target"]), _interval(test["source"]))
     return table
 
 

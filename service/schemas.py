@@ -112,6 +112,7 @@ class Plugins(Document):
     dataset: tuple[Plugin, ...]
     optimizer: tuple[Plugin, ...]
     finetune: tuple[Plugin, ...]
+    metric: tuple[Plugin, ...] = Field(description="for fitness, by name alone")
     execution: tuple[Plugin, ...]
 
 

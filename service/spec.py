@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from models.datasets import DATASETS
 from models.families import FAMILIES
 from models.finetuning import STRATEGIES
+from models.fitness import FitnessOptions
 from models.genes import GenomeOptions
-from models.metrics import FitnessOptions
 from models.plan import Plan
 from models.weights import WEIGHTS
 from search.budget import Budget

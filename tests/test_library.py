@@ -54,6 +54,23 @@ def test_own_modules_and_arrays_are_searched_and_resumed(tmp_path: Path) -> None
         assert (tmp_path / name).exists()
 
 
+@pytest.mark.parametrize("metric", ["balanced_accuracy", "log_loss"])
+def test_own_modules_are_searched_by_other_metrics(metric: str, tmp_path: Path) -> None:
+    options = OPTIONS | {"fitness": {"metric": metric}}
+    result = transfermask.search(
+        options, source=network(), target=network(), data=data(), folder=tmp_path
+    )
+    assert result.test.metric == metric
+
+
+def test_own_modules_have_no_source_task_to_keep(tmp_path: Path) -> None:
+    options = OPTIONS | {"fitness": {"source_retention": {"weight": 0.5}}}
+    with pytest.raises(InvalidInputError, match=r"fitness\.source_retention.*own modules"):
+        transfermask.search(
+            options, source=network(), target=network(), data=data(), folder=tmp_path
+        )
+
+
 def test_own_modules_are_measured_in_several_processes_if_these_can_import_them(
     tmp_path: Path,
 ) -> None:

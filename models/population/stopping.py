@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from models.dataset import Examples
-from models.metrics import sample_losses
+from models.predictions import sample_losses
 from models.recipe_options import EarlyStopping
 
 

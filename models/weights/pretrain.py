@@ -15,7 +15,7 @@ from models.minibatches import draw_minibatches
 from models.randomness import derive_seed, seeded_torch
 from models.splits import PartSizes, split
 from models.weights_source import WEIGHTS, WeightsContext, state_shapes
-from search.errors import InvalidInputError
+from search.errors import DataError, InvalidInputError
 from search.registry import PluginConfig
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ class PretrainConfig(PluginConfig):
 
     kind: Literal["pretrain"] = "pretrain"
     dataset: DatasetConfig = Field(
-        description="what to train on, without the samples that the target task is validated and tested on; "
-        "train_size of them if given"
+        description="what to train on, without the samples that the target task is validated and tested on and, with "
+        "fitness.source_retention, this one; train_size of them if given"
     )
     steps: int = Field(600, ge=1, le=10_000_000, description="training steps")
     batch_size: int = Field(64, ge=1, le=1_000_000, description="samples per step")
@@ -68,9 +68,13 @@ class PretrainedWeights:
         return state
 
     def _training_part(self) -> Examples:
-        """Everything that the target task does not judge on, or a stratified part of it."""
+        """Everything that the search does not judge on, or a stratified part of it."""
         data = self._dataset.load()
         free = [i for i, name in enumerate(data.samples) if name not in self._context.held_out]
+        if not free:
+            raise DataError(
+                self._field, f"{len(data.samples)} samples, all judged on", "some to train on"
+            )
         examples = data.examples.take(torch.tensor(free))
         size = self._config.dataset.train_size
         if size is not None and size < len(examples):

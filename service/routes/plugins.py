@@ -10,6 +10,7 @@ from fastapi import APIRouter
 from models.datasets import DATASETS
 from models.families import FAMILIES
 from models.finetuning import STRATEGIES
+from models.metrics import METRICS
 from models.weights import WEIGHTS
 from search.optimizers import OPTIMIZERS
 from search.registry import Registry
@@ -28,6 +29,7 @@ def list_plugins() -> Plugins:
         dataset=_plugins(DATASETS),
         optimizer=_plugins(OPTIMIZERS),
         finetune=_plugins(STRATEGIES),
+        metric=_plugins(METRICS),
         execution=_plugins(EXECUTION),
     )
 

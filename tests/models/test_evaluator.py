@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -18,8 +17,12 @@ from models.evaluator import Task
 from models.families.small_cnn import SmallCNNConfig, SmallCNNFamily
 from models.final_artifacts import FinalArtifacts
 from models.inputs import InputFolder
+from models.metric import build_metric
+from models.metrics import METRICS
 from models.plan import Plan
 from models.population.vmap import VmapLayout
+from models.predictions import Predictions
+from models.retention import Retention
 from models.weights.init import InitConfig, InitWeights
 from models.weights_source import WeightsContext
 from search.errors import ChunkOutOfMemoryError
@@ -33,6 +36,7 @@ from tests.models.small_task import (
     build_task,
     candidates,
     evaluator,
+    examples,
     family_task,
 )
 
@@ -122,6 +126,42 @@ def test_fitness_is_minus_the_loss_when_asked_for(plan: Plan) -> None:
     for evaluation in evaluator(task, plan).evaluate(candidates(task, STEPS)):
         assert evaluation.loss is not None
         assert evaluation.fitness == -evaluation.loss
+
+
+@pytest.mark.parametrize("metric", METRICS.names())
+def test_every_metric_scores_a_chunk(metric: str) -> None:
+    task = dataclasses.replace(family_task(*CNN), metric=metric)
+    candidate = Candidate(keep_all(task.genes.n_genes), 0)
+    [kept] = evaluator(task, VMAP).evaluate([candidate])
+    network = build_network(*CNN).eval()
+    network.load_state_dict(task.target(0))
+    with torch.no_grad():
+        logits = network(**task.data.validation.inputs).unsqueeze(0)
+    value = build_metric(metric).values(Predictions.of(logits, task.data.validation.labels))
+    assert kept.fitness == pytest.approx(value.item(), rel=1e-5)
+
+
+def test_keeping_the_source_task_counts_by_its_weight(plan: Plan, tmp_path: Path) -> None:
+    task = family_task(*CNN)
+    own = Retention(0.25, examples(29, purpose="a"), examples(11, purpose="b"))
+    both = dataclasses.replace(task, retention=own)
+    artifacts = FinalArtifacts(tmp_path)
+    asked = candidates(task, STEPS, replicate=FINAL_REPLICATE)
+    alone = evaluator(task, plan).evaluate(asked)
+    together = evaluator(both, plan, artifacts).evaluate(asked)
+    for candidate, target, combined in zip(asked, alone, together, strict=True):
+        network = build_network(*CNN).eval()
+        network.load_state_dict(load_state(artifacts.weights_path(candidate)))
+        hits = [
+            network(**part.inputs).argmax(1) == part.labels for part in (own.validation, own.test)
+        ]
+        assert target.fitness is not None
+        expected = 0.75 * target.fitness + 0.25 * hits[0].double().mean().item()
+        assert combined.fitness == pytest.approx(expected)
+        assert combined.loss == target.loss
+        answers = artifacts.answers([candidate], task.data.test.labels, own.test.labels)
+        assert answers.source is not None
+        assert torch.equal(answers.source.hits[0], hits[1])
 
 
 def test_an_arm_replaces_the_learning_rate(plan: Plan) -> None:
@@ -240,12 +280,12 @@ def test_a_final_evaluation_leaves_test_scores_and_weights(plan: Plan, tmp_path:
         network.load_state_dict(load_state(artifacts.weights_path(candidate)))
         with torch.no_grad():
             logits = network(**task.data.test.inputs)
-        scores = artifacts.test_scores(candidate)
-        np.testing.assert_array_equal(
-            scores.hits, (logits.argmax(1) == task.data.test.labels).numpy()
-        )
-        losses = nn.functional.cross_entropy(logits, task.data.test.labels, reduction="none")
-        np.testing.assert_allclose(scores.losses, losses.numpy(), rtol=1e-4, atol=1e-6)
+        labels = task.data.test.labels
+        answers = artifacts.answers([candidate], labels)
+        assert torch.equal(answers.target.classes[0], logits.argmax(1))
+        assert answers.source is None
+        losses = nn.functional.cross_entropy(logits.double(), labels, reduction="none")
+        torch.testing.assert_close(answers.target.losses[0], losses, rtol=1e-4, atol=1e-6)
 
 
 def test_test_data_never_decide_what_has_diverged(plan: Plan, tmp_path: Path) -> None:
@@ -255,16 +295,16 @@ def test_test_data_never_decide_what_has_diverged(plan: Plan, tmp_path: Path) ->
     asked = candidates(task, STEPS, replicate=FINAL_REPLICATE)
     evaluations = evaluator(hurt, plan, FinalArtifacts(tmp_path)).evaluate(asked)
     assert {evaluation.outcome for evaluation in evaluations} == {Outcome.MEASURED}
-    for candidate in asked:
-        scores = FinalArtifacts(tmp_path).test_scores(candidate).by_metric("log_loss")
-        assert np.isfinite(scores).all()
+    answers = FinalArtifacts(tmp_path).answers(asked, endless.labels)
+    assert torch.isfinite(answers.target.losses).all()
 
 
 def test_weights_are_written_at_the_first_final_replicate_only(tmp_path: Path) -> None:
     task, artifacts = family_task(*CNN), FinalArtifacts(tmp_path)
     candidate = Candidate(Genome((True,) * task.genes.n_genes), STEPS, FINAL_REPLICATE + 1)
     evaluator(task, VMAP, artifacts).evaluate([candidate])
-    assert artifacts.test_scores(candidate).hits.shape == (13,)
+    answers = artifacts.answers([candidate], task.data.test.labels)
+    assert answers.target.classes.shape == (1, 13)
     assert not artifacts.weights_path(candidate).exists()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from models.inputs import InputFolder
 from models.shapes import DataShape
 from models.weights import WEIGHTS
 from models.weights_source import WeightsContext, WeightsSource, open_weights
-from search.errors import InvalidInputError
+from search.errors import DataError, InvalidInputError
 from tests.models.small_task import IMAGES
 
 DIGITS = {"kind": "digits", "classes": [0, 1, 2, 3]}
@@ -117,6 +118,13 @@ def test_pretraining_on_a_part_never_sees_the_rest(context: MakeContext) -> None
     part = {**DIGITS, "train_size": 8, "validation_size": 8, "test_size": 8}
     states = [opened("pretrain", context(), dataset=d).load(0) for d in (DIGITS, part)]
     assert not is_equal(*states)
+
+
+def test_a_source_whose_samples_are_all_judged_on_is_refused(context: MakeContext) -> None:
+    samples = frozenset(f"digits {row}" for row in range(1797))
+    source = opened("pretrain", replace(context(), held_out=samples))
+    with pytest.raises(DataError, match=r"source\.dataset: .* all judged on"):
+        source.load(0)
 
 
 def test_pretrained_weights_are_found_again_after_a_restart(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import numpy as np
 import pytest
 from pydantic import ValidationError
 
@@ -234,7 +233,7 @@ def test_the_verdict_says_what_was_not_compared_and_how_the_best_prefix_did() ->
     assert judge("best_prefix", both).text.endswith("the mask is a prefix")
 
 
-def test_a_contenders_test_scores_are_replicates_by_samples() -> None:
+def test_a_contender_tells_what_was_measured_replicate_by_replicate() -> None:
     outcome = run_final(
         bench(lambda _: 0.5),
         FormulaEvaluator(lambda _: 0.5),
@@ -242,5 +241,5 @@ def test_a_contenders_test_scores_are_replicates_by_samples() -> None:
         ARM,
         FinalOptions(steps=9, replicates=3, learning_rate_factors=(1.0,)),
     )
-    scores = outcome.winner.test_scores(lambda c: np.full(4, float(c.replicate - FINAL_REPLICATE)))
-    assert scores.tolist() == [[0.0] * 4, [1.0] * 4, [2.0] * 4]
+    measured = [Candidate(GOOD, 9, FINAL_REPLICATE + number, ARM) for number in range(3)]
+    assert list(outcome.winner.candidates) == measured

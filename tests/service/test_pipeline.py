@@ -145,6 +145,23 @@ def test_delivered_weights_load_strictly_and_have_the_test_score_that_is_reporte
     assert result.test.samples == len(test)
 
 
+def test_a_search_for_another_metric_reports_it_class_by_class(tmp_path: Path) -> None:
+    ledger = InMemoryLedger()
+    wanted = spec(fitness={"metric": "macro_f1"})
+    result = run(wanted, ledger, tmp_path)
+    assert result.test.metric == "macro_f1"
+    assert result.by_class is not None
+    classes, confusion = result.by_class.classes, result.by_class.confusion
+    assert [own.name for own in classes] == ["5", "6", "7", "8", "9"]
+    assert sum(own.f1 or 0.0 for own in classes) / 5 == pytest.approx(result.test.mean)
+    assert confusion is not None
+    assert [sum(row) for row in confusion] == pytest.approx([own.support for own in classes])
+    assert sum(own.support for own in classes) == result.test.samples
+    # Read back from the ledger: the files it was read from are gone.
+    again = run(wanted, ledger, tmp_path)
+    assert again.by_class == result.by_class
+
+
 def test_grafted_weights_are_the_sources_where_the_mask_says_transfer(tmp_path: Path) -> None:
     result = run(spec(), InMemoryLedger(), tmp_path)
     grafted = load_file(tmp_path / "grafted.safetensors")

@@ -78,6 +78,54 @@ def test_the_page_holds_verdict_intervals_genes_and_three_figures() -> None:
     assert page.count("<svg") == 3
 
 
+def by_class(n_classes: int, **changes: Any) -> dict[str, Any]:
+    """Right answers, but for the last class, which is taken for the first."""
+    names = [f"class<{number}>" for number in range(n_classes)]
+    figures = {"precision": 0.75, "recall": 0.625, "f1": 0.682, "support": 40}
+    matrix = [[37.4 * (i == j) for j in range(n_classes)] for i in range(n_classes)]
+    matrix[-1][0] = 2.6
+    classes: list[dict[str, Any]] = [figures | {"name": name} for name in names]
+    classes[-1]["precision"] = None
+    return {"by_class": {"classes": classes, "confusion": matrix} | changes}
+
+
+def test_the_page_shows_every_class_and_who_is_taken_for_whom() -> None:
+    page = render_report(result(**by_class(4)), "digits")
+    assert page.count("<svg") == 4
+    for text in ("class&lt;3&gt;", "0.682", ">37.4<", ">2.6<", "predicted class", "true class"):
+        assert text in page
+    assert '<td class="number">-</td>' in page
+    assert "class<3>" not in page
+
+
+@pytest.mark.parametrize("n_classes", [2, 20, 21, 100])
+def test_a_matrix_of_any_size_can_be_drawn(n_classes: int) -> None:
+    page = render_report(result(**by_class(n_classes)), "")
+    assert page.count("<svg") == 4
+    assert (">2.6<" in page) == (n_classes <= 20)
+    assert len(page) < 1_000_000
+    assert not re.search(r"""(src|href)\s*=\s*["'](?!\#)""", page)
+
+
+def test_without_a_matrix_the_classes_are_still_shown() -> None:
+    page = render_report(result(**by_class(3, confusion=None)), "")
+    assert page.count("<svg") == 3
+    assert "class&lt;2&gt;" in page
+
+
+def test_two_tasks_are_shown_beside_what_they_are_combined_to() -> None:
+    both = {
+        "metric": "combined",
+        "target": estimate(0.7, metric="macro_f1", weight=0.6, delivered=0.7, samples=600),
+        "source": estimate(0.9, metric="accuracy", weight=0.4, delivered=0.9, samples=500),
+    }
+    own = scored(0.78)
+    own["test"] |= both
+    page = render_report(result(**own), "")
+    for text in ("target macro f1", "source accuracy", "0.900 [0.880, 0.920]", "0.6 of the"):
+        assert text in page
+
+
 def test_nothing_is_loaded_from_elsewhere_and_nothing_is_run() -> None:
     page = render_report(result(), "digits")
     assert "<script" not in page

@@ -67,6 +67,21 @@ def test_the_table_compares_the_mask_with_every_baseline_and_gives_the_verdict()
     assert "out/report.html" in text
 
 
+def test_two_tasks_have_a_table_of_their_own() -> None:
+    parts = {
+        "metric": "combined",
+        "target": estimate(0.7) | {"metric": "macro_f1", "weight": 0.7},
+        "source": estimate(0.6) | {"metric": "accuracy", "weight": 0.3},
+    }
+    baselines = {
+        name: baseline and baseline | {"test": baseline["test"] | parts}
+        for name, baseline in RESULT["baselines"].items()
+    }
+    text = text_of(RESULT | {"test": RESULT["test"] | parts, "baselines": baselines})
+    assert "0.7 x target macro_f1" in text
+    assert text.count("0.600  [0.550, 0.650]") == 3
+
+
 def test_names_of_genes_are_shown_as_they_are() -> None:
     text = text_of(RESULT)
     assert "head[0]" in text

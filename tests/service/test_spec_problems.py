@@ -53,6 +53,19 @@ def test_an_unknown_plugin_comes_with_the_known_names() -> None:
     assert "did you mean 'annealing'?" in problem.errors[0].expected
 
 
+def test_data_of_the_source_task_are_named_by_their_path() -> None:
+    retention = {"weight": 0.5, "dataset": {"kind": "digits", "train_size": -1}}
+    field = only_field(fitness={"source_retention": retention})
+    assert field.field == "fitness.source_retention.dataset.train_size"
+
+
+def test_an_unknown_metric_comes_with_the_known_ones() -> None:
+    field = only_field(fitness={"metric": "macro_f2"})
+    assert field.field == "fitness.metric"
+    assert "macro_f1" in field.expected
+    assert "did you mean 'macro_f1'?" in field.expected
+
+
 def test_a_family_with_one_plugin_answers_alike() -> None:
     problem = problem_of(execution={"kind": "cluster"})
     assert (problem.code, problem.errors[0].field) == ("unknown_plugin", "execution.kind")
