@@ -50,6 +50,7 @@ SPEC: dict[str, Any] = {
         "steps": 600,
     },
     "dataset": {"kind": "digits", "train_size": 700, "validation_size": 300},
+    "fitness": {"metric": "balanced_accuracy"},
     "plan": fused_plan("vmap", 2, threads=1).model_dump(),
 }
 ARMS: dict[str, dict[str, Any]] = {
@@ -111,9 +112,10 @@ def _measure(task: Task, arm: str, steps: int, folder: Path) -> dict[str, Any]:
     genomes = [mask(task.genes.n_genes) for mask in MASKS.values()]
     # With several rates the evaluator trains a candidate at each and judges it at its best on validation.
     asked = [Candidate(genome, steps, arm=Arm(RATES)) for genome in genomes]
-    labels, rows = task.data.test.labels.numpy(), {}
-    for name, evaluation in zip(MASKS, evaluator.evaluate(asked), strict=True):
-        hits = artifacts.test_scores(evaluation.candidate).hits
+    evaluations = evaluator.evaluate(asked)
+    labels, rows = task.data.test.labels, {}
+    tested = artifacts.answers(asked, labels).target.hits.double()
+    for name, evaluation, hits in zip(MASKS, evaluations, tested, strict=True):
         recalls = [float(hits[labels == label].mean()) for label in range(len(SAMPLES_PER_CLASS))]
         rows[name] = {"validation": evaluation.fitness, "recalls": recalls}
     return rows

@@ -135,13 +135,14 @@ def _measure(task: Task, name: str, steps: int, folder: Path) -> dict[str, Any]:
     started = time.process_time()
     evaluations = evaluator.evaluate(asked)
     seconds = time.process_time() - started
+    answers = artifacts.answers(asked, task.data.test.labels)
     rows: dict[str, Any] = {}
-    for label, evaluation in zip(MASKS, evaluations, strict=True):
+    for label, evaluation, hits in zip(MASKS, evaluations, answers.target.hits, strict=True):
         rows[label] = {
             "outcome": str(evaluation.outcome),
             "validation": evaluation.fitness,
             "loss": evaluation.loss,
-            "test": float(artifacts.test_scores(evaluation.candidate).hits.mean()),
+            "test": float(hits.double().mean()),
         }
     # Of masks with equal accuracy, the one with the lower loss.
     best = max(MASKS, key=lambda label: _rank(rows[label]))
