@@ -41,7 +41,8 @@ from service.spec import SearchSpec
 RATES = (0.0003, 0.001, 0.003)
 FREQUENT, RARE = 60, 3
 SAMPLES_PER_CLASS = (*(FREQUENT,) * 5, *(RARE,) * 5)
-EVALUATED_PER_CLASS = {"validation": 28, "test": 70}
+# Of every class.
+VALIDATION_SAMPLES, TEST_SAMPLES = 28, 70
 SPEC: dict[str, Any] = {
     "model": {"kind": "small_cnn", "width": 16},
     "source": {
@@ -68,13 +69,11 @@ def imbalanced_task(seed: int, folder: Path) -> Task:
     decisions = DecisionLog(InMemoryLedger())
     task = compose(spec, decisions=decisions, folder=folder, inputs=InputFolder(folder)).task
     rng = np.random.default_rng(derive_seed(seed, "imbalance"))
-    data = task.data
-    parts = {
-        name: drawn(part, (EVALUATED_PER_CLASS[name],) * len(SAMPLES_PER_CLASS), rng)
-        for name, part in (("validation", data.validation), ("test", data.test))
-    }
+    data, n_classes = task.data, len(SAMPLES_PER_CLASS)
+    validation = drawn(data.validation, (VALIDATION_SAMPLES,) * n_classes, rng)
+    test = drawn(data.test, (TEST_SAMPLES,) * n_classes, rng)
     train = drawn(data.train, SAMPLES_PER_CLASS, rng)
-    return replace(task, data=replace(data, train=train, **parts))
+    return replace(task, data=replace(data, train=train, validation=validation, test=test))
 
 
 def drawn(part: Examples, counts: tuple[int, ...], rng: np.random.Generator) -> Examples:
@@ -151,7 +150,7 @@ def summarise(runs: list[dict[str, Any]], steps: int) -> str:
             )
     lines += [
         "",
-        f"Test part of {EVALUATED_PER_CLASS['test']} samples of every class, {steps} steps, batch 32, {len(runs)} "
+        f"Test part of {TEST_SAMPLES} samples of every class, {steps} steps, batch 32, {len(runs)} "
         "seeds; means with 95% t intervals over the seeds, differences paired within each seed. Frequent: digits 0 to "
         f"4 with {FREQUENT} training samples each, rare: 5 to 9 with {RARE}. Every arm and mask has its own best of "
         f"the rates {', '.join(f'{rate:g}' for rate in RATES)} by balanced accuracy on validation.",
