@@ -19,7 +19,7 @@ from scipy.stats import spearmanr
 
 from benchmarks.record import conditions_of, over_seeds, show, write_record
 from models.inputs import InputFolder
-from models.plan import fused_plan
+from models.plans.plan import fused_plan
 from search.decisions import DecisionLog
 from search.evaluation import FINAL_REPLICATE, SEARCH_REPLICATE, Arm, Candidate
 from search.final import at_own_best_arm

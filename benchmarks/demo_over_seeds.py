@@ -29,7 +29,7 @@ def run_seed(seed: int) -> list[dict[str, Any]]:
     The second one finds in its ledger what the first one measured in search and race: equal keys, equal results.
     """
     from models.inputs import InputFolder
-    from models.plan import fused_plan
+    from models.plans.plan import fused_plan
     from search.ledger import EvaluationRow, InMemoryLedger, Row
     from service.pipeline import run_search
     from service.spec import SearchSpec

@@ -30,10 +30,10 @@ from models.devices import available_cores, pick_device
 from models.evaluator import GraftEvaluator, Task
 from models.finetuning.distill import DistillConfig
 from models.inputs import InputFolder
-from models.plan import Plan, fused_plan
+from models.plans.plan import Plan, fused_plan
 from models.process_environment import computing_environment
-from models.strategy import build_strategy
-from models.teachers import with_teachers
+from models.recipe.strategy import build_strategy
+from models.recipe.teachers import with_teachers
 from search.decisions import DecisionLog
 from search.evaluation import Candidate
 from search.genome import Genome

@@ -23,14 +23,14 @@ import torch
 
 from benchmarks.record import conditions_of, over_seeds, show, write_record
 from benchmarks.seed_workers import over_seed_processes
-from models.dataset import Examples
+from models.data.dataset import Examples
 from models.evaluator import GraftEvaluator, Task
 from models.final_artifacts import FinalArtifacts
 from models.finetuning.full import FullConfig
 from models.inputs import InputFolder
-from models.plan import fused_plan
+from models.plans.plan import fused_plan
 from models.randomness import derive_seed
-from models.strategy import build_strategy
+from models.recipe.strategy import build_strategy
 from search.decisions import DecisionLog
 from search.evaluation import Arm, Candidate
 from search.genome import keep_all, transfer_all

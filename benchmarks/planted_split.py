@@ -22,13 +22,13 @@ import torch
 
 from benchmarks.record import conditions_of, write_record
 from models.checkpoints import State
+from models.data.splits import load_task
 from models.evaluator import GraftEvaluator, Task
 from models.genes import GenomeOptions, build_gene_map
 from models.inputs import InputFolder
-from models.plan import fused_plan
+from models.plans.plan import fused_plan
 from models.randomness import derive_seed
-from models.splits import load_task
-from models.strategy import build_strategy
+from models.recipe.strategy import build_strategy
 from models.weights_source import WeightsContext, open_weights, state_shapes
 from search.decisions import DecisionLog
 from search.evaluation import Candidate

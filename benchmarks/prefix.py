@@ -17,15 +17,15 @@ import torch
 from torch import Tensor
 
 from benchmarks.record import conditions_of, spread, write_record
-from models.dataset import Examples
+from models.data.dataset import Examples
+from models.data.shapes import DataShape
 from models.families.small_cnn import SmallCNNConfig, SmallCNNFamily
 from models.finetuning.full import FullConfig, FullFineTuning
-from models.freezing import Freezing
 from models.genes import GenomeOptions, build_gene_map
 from models.layout import Recipe
-from models.minibatches import draw_minibatches
 from models.population import build_layout
-from models.shapes import DataShape
+from models.recipe.freezing import Freezing
+from models.recipe.minibatches import draw_minibatches
 from models.weights_source import state_shapes
 
 N_CANDIDATES, STEPS, BATCH = 8, 12, 32

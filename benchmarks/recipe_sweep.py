@@ -28,14 +28,14 @@ from models.final_artifacts import FinalArtifacts
 from models.finetuning import STRATEGIES
 from models.inputs import InputFolder
 from models.losses import LOSSES
-from models.metric import build_metric
 from models.metrics import METRICS
-from models.plan import Plan
+from models.plans.plan import Plan
 from models.population import LayoutName
-from models.predictions import Predictions
+from models.recipe.strategy import TrainingOptions, build_strategy
+from models.recipe.teachers import with_teachers
 from models.schedules import SCHEDULES
-from models.strategy import TrainingOptions, build_strategy
-from models.teachers import with_teachers
+from models.scoring.metric import build_metric
+from models.scoring.predictions import Predictions
 from models.training_optimizers import TRAINING_OPTIMIZERS
 from search.decisions import DecisionLog
 from search.errors import TransferMaskError

@@ -30,9 +30,9 @@ from models.evaluator import GraftEvaluator, Task
 from models.final_artifacts import FinalArtifacts
 from models.finetuning import STRATEGIES
 from models.inputs import InputFolder
-from models.plan import fused_plan
-from models.strategy import TrainingOptions, build_strategy
-from models.teachers import with_teachers
+from models.plans.plan import fused_plan
+from models.recipe.strategy import TrainingOptions, build_strategy
+from models.recipe.teachers import with_teachers
 from search.decisions import DecisionLog
 from search.evaluation import Arm, Candidate
 from search.genome import Genome

@@ -49,7 +49,7 @@ CHUNK = 18
 
 def spec_of(seed: int, weight: float) -> SearchSpec:
     """The demo's spec with one weight of the source task."""
-    from models.plan import fused_plan
+    from models.plans.plan import fused_plan
     from service.spec import SearchSpec
 
     document = json.loads(SPEC.read_text(encoding="utf-8")) | LESS
@@ -96,7 +96,7 @@ def measure(task: Task, entry: dict[str, Any], folder: Path) -> dict[str, float]
     from models.devices import pick_device
     from models.evaluator import GraftEvaluator
     from models.final_artifacts import FinalArtifacts
-    from models.plan import fused_plan
+    from models.plans.plan import fused_plan
     from search.evaluation import Arm, Candidate
     from search.genome import Genome
 

@@ -17,13 +17,13 @@ from models.augmentations import AUGMENTATIONS
 from models.datasets import DATASETS
 from models.families import FAMILIES
 from models.finetuning import STRATEGIES
-from models.fitness import FitnessOptions, SourceRetention
 from models.genes import GenomeOptions
 from models.losses import LOSSES
 from models.metrics import METRICS
-from models.plan import Plan
-from models.recipe_options import BatchNormOptions, EarlyStopping, RecipeOptions
+from models.plans.plan import Plan
+from models.recipe.options import BatchNormOptions, EarlyStopping, RecipeOptions
 from models.schedules import SCHEDULES
+from models.scoring.options import FitnessOptions, SourceRetention
 from models.training_optimizers import TRAINING_OPTIMIZERS
 from models.weights import WEIGHTS
 from search.budget import Budget

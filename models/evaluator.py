@@ -12,22 +12,22 @@ import torch
 from torch import Tensor, nn
 
 from models.checkpoints import State
-from models.dataset import Examples
+from models.data.dataset import Examples
+from models.data.splits import TaskData
 from models.final_artifacts import FinalArtifacts
-from models.fine_tuning import FineTuner, Rows
 from models.genes import GeneMap
 from models.graft import complete_state, graft_population
-from models.memory import is_out_of_memory
 from models.placement import placed_network, placed_state
-from models.plan import Plan
+from models.plans.memory import is_out_of_memory
+from models.plans.plan import Plan
+from models.plans.precision import arithmetic
 from models.population import build_layout
-from models.precision import arithmetic
-from models.predictions import Predictions
 from models.randomness import generator
-from models.retention import Retention
-from models.scoring import Answers, Judged, Scoring
-from models.splits import TaskData
-from models.strategy import Strategy
+from models.recipe.fine_tuning import FineTuner, Rows
+from models.recipe.strategy import Strategy
+from models.scoring.answers import Answers, Judged, Scoring
+from models.scoring.predictions import Predictions
+from models.scoring.retention import Retention
 from search.errors import ChunkOutOfMemoryError
 from search.evaluation import Candidate, Evaluation, Outcome
 from search.genome import Genome

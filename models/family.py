@@ -6,7 +6,7 @@ from typing import Protocol
 
 from torch import nn
 
-from models.shapes import DataShape
+from models.data.shapes import DataShape
 from search.registry import PluginConfig, Registry
 
 

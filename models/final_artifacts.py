@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.checkpoints import State, save_state, write_atomically
-from models.predictions import Predictions
-from models.scoring import Answers
+from models.scoring.answers import Answers
+from models.scoring.predictions import Predictions
 from search.evaluation import FINAL_REPLICATE, Candidate
 
 # Counts for a test sample whose loss is not finite, in nats: validation data alone decide what has diverged.

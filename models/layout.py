@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from models.checkpoints import State
-from models.dataset import Examples
-from models.freezing import Freezing
-from models.strategy import Objective
+from models.data.dataset import Examples
+from models.recipe.freezing import Freezing
+from models.recipe.strategy import Objective
 
 # Samples times candidates per forward pass when nothing is trained: bounds memory, and fits into a processor's cache.
 SCORING_BATCH = {"cpu": 2048, "cuda": 65536}

@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from models.checkpoints import State
+from models.data.shapes import DataShape
 from models.family import ModelFamily
 from models.inputs import InputFolder
-from models.shapes import DataShape
 from search.registry import PluginConfig, Registry
 
 

@@ -11,8 +11,8 @@ from rich.text import Text
 from models.devices import describe_device, pick_device
 from models.fixed_target import FixedTarget
 from models.inputs import InputFolder
-from models.plan_probe import ProbeOutcome
-from models.teachers import untaught
+from models.plans.probe import ProbeOutcome
+from models.recipe.teachers import untaught
 from service.composition import build_task, check_spec, draw_up, read_data
 from service.planning import Workers, measure_plans
 from service.progress import planned_steps

@@ -9,24 +9,24 @@ from pathlib import Path
 import torch
 
 from models.checkpoints import State
-from models.dataset import Dataset, open_dataset
+from models.data.dataset import Dataset, open_dataset
+from models.data.shapes import DataShape
+from models.data.splits import TaskData, load_task, part_sizes
 from models.devices import available_cores, pick_device
 from models.evaluator import GraftEvaluator, Task
 from models.family import ModelFamily, build_family
 from models.final_artifacts import FinalArtifacts
 from models.genes import GeneMap, build_gene_map
 from models.inputs import InputFolder
-from models.plan import Plan
+from models.plans.plan import Plan
 from models.randomness import derive_seed, seeded_torch
-from models.recipe_checks import check_recipe
-from models.retention import Retention
-from models.shapes import DataShape
-from models.splits import TaskData, load_task, part_sizes
-from models.strategy import build_strategy
-from models.teachers import with_teachers
+from models.recipe.checks import check_recipe
+from models.recipe.strategy import build_strategy
+from models.recipe.teachers import with_teachers
+from models.scoring.retention import Retention
 from models.weights.init import InitConfig
 from models.weights_source import WeightsContext, WeightsSource, open_weights
-from models.worker_pool import PooledEvaluator
+from models.workers.pool import PooledEvaluator
 from search.decisions import DecisionLog
 from search.errors import InvalidInputError
 from search.optimizer import Optimizer, SearchProblem

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from models.class_report import class_figures, mean_confusion
-from models.predictions import Predictions
-from models.scoring import Answers, Scoring
+from models.scoring.answers import Answers, Scoring
+from models.scoring.class_report import class_figures, mean_confusion
+from models.scoring.predictions import Predictions
 from search.decisions import Decision
 from search.final import Contender
 from search.ledger import Json

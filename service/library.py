@@ -17,16 +17,16 @@ from pydantic import BaseModel, ValidationError
 from torch import Tensor, nn
 
 from models.checkpoints import State
-from models.dataset import Examples
+from models.data.dataset import Examples
+from models.data.shapes import DataShape
+from models.data.splits import TaskData
 from models.evaluator import Task
 from models.fixed_target import FixedTarget
 from models.genes import GeneMap, GenomeOptions, build_gene_map
 from models.graft import graft
 from models.inputs import InputFolder
-from models.recipe_checks import check_recipe
-from models.shapes import DataShape
-from models.splits import TaskData
-from models.strategy import build_strategy
+from models.recipe.checks import check_recipe
+from models.recipe.strategy import build_strategy
 from models.weights_source import state_shapes
 from search.decisions import DecisionLog
 from search.errors import InvalidInputError

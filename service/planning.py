@@ -10,17 +10,17 @@ from torch import nn
 from models.devices import available_cores
 from models.evaluator import GraftEvaluator, Task
 from models.final_artifacts import FinalArtifacts
-from models.fine_tuning import stage_examples
-from models.memory import is_out_of_memory
-from models.memory_plan import available_bytes, candidate_bytes
 from models.placement import placed_network
-from models.plan import Plan
-from models.plan_probe import Instruments, ProbeLimits, ProbeOutcome, probe_plans, refusal_of
+from models.plans.memory import is_out_of_memory
+from models.plans.memory_plan import available_bytes, candidate_bytes
+from models.plans.plan import Plan
+from models.plans.precision import faster_precisions
+from models.plans.probe import Instruments, ProbeLimits, ProbeOutcome, probe_plans, refusal_of
+from models.plans.rank_agreement import rank_correlation
+from models.plans.step_timing import step_milliseconds
 from models.population.stacked_network import StackedNetwork
-from models.precision import faster_precisions
-from models.rank_agreement import rank_correlation
-from models.step_timing import step_milliseconds
-from models.worker_pool import PooledEvaluator, WorkerPool
+from models.recipe.fine_tuning import stage_examples
+from models.workers.pool import PooledEvaluator, WorkerPool
 from search.decisions import Decision, DecisionLog
 from search.errors import InvalidInputError, UnsharableTaskError
 from search.evaluation import Evaluator

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from models.dataset import Dataset, DatasetConfig, open_dataset
+from models.data.dataset import Dataset, DatasetConfig, open_dataset
+from models.data.shapes import DataShape
+from models.data.splits import TaskData, part_sizes
 from models.inputs import InputFolder
 from models.randomness import derive_seed
-from models.retention import Retention, load_retention
-from models.shapes import DataShape
-from models.splits import TaskData, part_sizes
+from models.scoring.retention import Retention, load_retention
 from models.weights.pretrain import PretrainConfig
 from search.errors import InvalidInputError
 from service.spec import SearchSpec

@@ -13,9 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from models.datasets import DATASETS
 from models.families import FAMILIES
 from models.finetuning import STRATEGIES
-from models.fitness import FitnessOptions
 from models.genes import GenomeOptions
-from models.plan import Plan
+from models.plans.plan import Plan
+from models.scoring.options import FitnessOptions
 from models.weights import WEIGHTS
 from search.budget import Budget
 from search.final import FinalOptions
@@ -24,8 +24,8 @@ from search.race import RaceOptions
 from service.execution import EXECUTION
 
 if TYPE_CHECKING:
-    from models.dataset import DatasetConfig
-    from models.strategy import TrainingOptions
+    from models.data.dataset import DatasetConfig
+    from models.recipe.strategy import TrainingOptions
     from search.optimizer import OptimizerConfig
     from search.registry import PluginConfig as ExecutionConfig
     from search.registry import PluginConfig as ModelConfig

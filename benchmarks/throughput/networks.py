@@ -12,7 +12,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import cross_entropy
 from torch.utils.flop_counter import FlopCounterMode
 
-from models.dataset import Examples
+from models.data.dataset import Examples
+from models.data.shapes import DataShape
+from models.data.splits import TaskData
 from models.evaluator import Task
 from models.families import FAMILIES
 from models.family import build_family
@@ -20,9 +22,7 @@ from models.finetuning.full import FullConfig
 from models.fixed_target import FixedTarget
 from models.genes import GenomeOptions, build_gene_map
 from models.randomness import generator, seeded_torch
-from models.shapes import DataShape
-from models.splits import TaskData
-from models.strategy import build_strategy
+from models.recipe.strategy import build_strategy
 from models.weights_source import state_shapes
 from search.evaluation import Candidate
 from search.genome import Genome

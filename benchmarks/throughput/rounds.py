@@ -21,7 +21,7 @@ from benchmarks.throughput.networks import (
 from benchmarks.throughput.peak import PeakMeter
 from benchmarks.throughput.ways import OURS, PLAIN_LOOP, PLAIN_POOL, Score
 from models.devices import available_cores
-from models.plan import Plan, fused_plan
+from models.plans.plan import Plan, fused_plan
 
 FEWEST_CANDIDATES = 16
 NAMED_CHUNK = 8

@@ -13,7 +13,7 @@ from benchmarks.record import over_seeds, spread
 from benchmarks.throughput.networks import BATCH, N_TRAIN, N_VALIDATION
 from benchmarks.throughput.rounds import Measured, Way
 from benchmarks.throughput.ways import OURS, PLAIN_LOOP
-from models.plan import Plan
+from models.plans.plan import Plan
 
 HEADER = [
     "| network | way | ms per candidate-step | ours is faster by | mean, 95% interval | GFLOP/s | share of peak |",

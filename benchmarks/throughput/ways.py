@@ -22,8 +22,8 @@ from benchmarks.throughput.networks import BATCH, LEARNING_RATE, build_task, dra
 from models.devices import available_cores
 from models.evaluator import Task
 from models.graft import graft
-from models.minibatches import draw_minibatches
-from models.plan import Plan
+from models.plans.plan import Plan
+from models.recipe.minibatches import draw_minibatches
 from search.errors import TransferMaskError
 from search.evaluation import Candidate
 from service.planning import Workers, build_evaluator, measure_plans

@@ -1,5 +1,5 @@
 """Augmentations.  One file each; a new file is a new ``kind`` in ``finetune.augmentation``."""
 
-from models.augmentation import AUGMENTATIONS
+from models.recipe.augmentation import AUGMENTATIONS
 
 __all__ = ["AUGMENTATIONS"]

@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from models.augmentation import AUGMENTATIONS, ImageAugmentationConfig
+from models.recipe.augmentation import AUGMENTATIONS, ImageAugmentationConfig
 
 
 class FlipConfig(ImageAugmentationConfig):

@@ -11,7 +11,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from models.augmentation import AUGMENTATIONS, AugmentationConfig
+from models.recipe.augmentation import AUGMENTATIONS, AugmentationConfig
 
 
 class NoiseConfig(AugmentationConfig):

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
-from models.augmentation import AUGMENTATIONS, ImageAugmentationConfig
+from models.recipe.augmentation import AUGMENTATIONS, ImageAugmentationConfig
 
 
 class RotationConfig(ImageAugmentationConfig):

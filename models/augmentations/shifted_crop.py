@@ -12,8 +12,8 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import pad
 
-from models.augmentation import AUGMENTATIONS, FIELD, ImageAugmentationConfig
-from models.shapes import DataShape
+from models.data.shapes import DataShape
+from models.recipe.augmentation import AUGMENTATIONS, FIELD, ImageAugmentationConfig
 from search.errors import InvalidInputError
 
 

@@ -1,5 +1,5 @@
 """Data sources.  One file each; a new file is a new ``dataset.kind``."""
 
-from models.dataset import DATASETS
+from models.data.dataset import DATASETS
 
 __all__ = ["DATASETS"]

@@ -14,9 +14,9 @@ from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 from pydantic import Field
 
-from models.dataset import DATASETS, DatasetConfig, Examples, LabelledData
+from models.data.dataset import DATASETS, DatasetConfig, Examples, LabelledData
+from models.data.shapes import DataShape
 from models.inputs import InputFolder
-from models.shapes import DataShape
 from search.errors import DataError, InvalidInputError
 
 MAX_CLASSES = 100_000

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from pydantic import Field, field_validator
 from sklearn.datasets import load_digits
 
-from models.dataset import DATASETS, DatasetConfig, Examples, LabelledData
+from models.data.dataset import DATASETS, DatasetConfig, Examples, LabelledData
+from models.data.shapes import DataShape
+from models.data.shifts import Shift
 from models.inputs import InputFolder
-from models.shapes import DataShape
-from models.shifts import Shift
 
 LARGEST_PIXEL = 16
 

@@ -11,8 +11,8 @@ import torch
 from pydantic import Field
 from torch import nn
 
+from models.data.shapes import DataShape
 from models.family import FAMILIES
-from models.shapes import DataShape
 from search.errors import InvalidInputError
 from search.registry import PluginConfig
 

@@ -13,10 +13,10 @@ from pydantic import Field, field_validator
 from torch import nn
 from torch.nn.functional import relu
 
+from models.data.image_shape import image_shape
+from models.data.normalisation import norm_layer
+from models.data.shapes import DataShape
 from models.family import FAMILIES
-from models.image_shape import image_shape
-from models.normalisation import norm_layer
-from models.shapes import DataShape
 from search.registry import PluginConfig
 
 SMALLEST_IMAGE = 8

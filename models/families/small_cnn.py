@@ -9,10 +9,10 @@ import torch
 from pydantic import Field
 from torch import nn
 
+from models.data.image_shape import image_shape
+from models.data.normalisation import NormKind, norm_layer
+from models.data.shapes import DataShape
 from models.family import FAMILIES
-from models.image_shape import image_shape
-from models.normalisation import NormKind, norm_layer
-from models.shapes import DataShape
 from search.registry import PluginConfig
 
 SMALLEST_IMAGE = 4

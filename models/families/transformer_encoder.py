@@ -14,8 +14,8 @@ from pydantic import Field, model_validator
 from torch import nn
 from torch.nn.functional import gelu, scaled_dot_product_attention
 
+from models.data.shapes import DataShape
 from models.family import FAMILIES
-from models.shapes import DataShape
 from search.errors import InvalidInputError
 from search.registry import PluginConfig
 

@@ -1,5 +1,5 @@
 """Fine-tuning strategies.  One file each; a new file is a new ``finetune.kind``."""
 
-from models.strategy import STRATEGIES
+from models.recipe.strategy import STRATEGIES
 
 __all__ = ["STRATEGIES"]

@@ -15,9 +15,9 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import cross_entropy, kl_div, log_softmax
 
-from models.dataset import Examples
-from models.loss import weighted_mean
-from models.strategy import (
+from models.data.dataset import Examples
+from models.recipe.loss import weighted_mean
+from models.recipe.strategy import (
     STRATEGIES,
     TEACHER,
     WEIGHTS,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from models.strategy import STRATEGIES, LabelTraining, StrategyConfig
+from models.recipe.strategy import STRATEGIES, LabelTraining, StrategyConfig
 
 
 class FullConfig(StrategyConfig):

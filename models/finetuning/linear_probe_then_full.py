@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import Field
 
 from models.genes import GeneMap
-from models.strategy import STRATEGIES, LabelTraining, Stage, StrategyConfig
+from models.recipe.strategy import STRATEGIES, LabelTraining, Stage, StrategyConfig
 from search.genome import Genome
 
 

@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from models.genes import GeneMap
-from models.strategy import STRATEGIES, LabelTraining, StrategyConfig
+from models.recipe.strategy import STRATEGIES, LabelTraining, StrategyConfig
 from search.errors import InvalidInputError
 from search.genome import Genome
 

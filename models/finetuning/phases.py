@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, model_validator
 
-from models.strategy import STRATEGIES, Stage, StrategyConfig, build_strategy
+from models.recipe.strategy import STRATEGIES, Stage, StrategyConfig, build_strategy
 from search.registry import PluginConfig
 
 if TYPE_CHECKING:

@@ -1,5 +1,5 @@
 """Losses.  One file each; a new file is a new ``finetune.loss.kind``."""
 
-from models.loss import LOSSES
+from models.recipe.loss import LOSSES
 
 __all__ = ["LOSSES"]

@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from models.loss import LOSSES, LossConfig
+from models.recipe.loss import LOSSES, LossConfig
 
 
 class CrossEntropyConfig(LossConfig):

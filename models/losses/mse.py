@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from models.loss import LOSSES, LossConfig
+from models.recipe.loss import LOSSES, LossConfig
 
 
 class MSEConfig(LossConfig):

@@ -1,5 +1,5 @@
 """Metrics.  One file each; a new file is a new ``fitness.metric``."""
 
-from models.metric import METRICS
+from models.scoring.metric import METRICS
 
 __all__ = ["METRICS"]

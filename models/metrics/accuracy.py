@@ -6,8 +6,8 @@ from typing import ClassVar, Literal
 
 from torch import Tensor, float64
 
-from models.metric import METRICS, MetricConfig
-from models.predictions import Predictions
+from models.scoring.metric import METRICS, MetricConfig
+from models.scoring.predictions import Predictions
 
 
 class AccuracyConfig(MetricConfig):

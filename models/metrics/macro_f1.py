@@ -9,10 +9,10 @@ from typing import ClassVar, Literal
 
 from torch import Tensor
 
-from models.class_averages import MOST_CLASSES, mean_over_present_classes
-from models.class_counts import ClassCounts
-from models.metric import METRICS, MetricConfig
-from models.predictions import Predictions
+from models.scoring.class_averages import MOST_CLASSES, mean_over_present_classes
+from models.scoring.class_counts import ClassCounts
+from models.scoring.metric import METRICS, MetricConfig
+from models.scoring.predictions import Predictions
 
 
 class MacroF1Config(MetricConfig):

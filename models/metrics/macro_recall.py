@@ -6,9 +6,13 @@ from typing import ClassVar, Literal
 
 from torch import Tensor
 
-from models.class_averages import MOST_CLASSES, mean_over_present_classes, recall_sample_scores
-from models.metric import METRICS, MetricConfig
-from models.predictions import Predictions
+from models.scoring.class_averages import (
+    MOST_CLASSES,
+    mean_over_present_classes,
+    recall_sample_scores,
+)
+from models.scoring.metric import METRICS, MetricConfig
+from models.scoring.predictions import Predictions
 
 
 class MacroRecallConfig(MetricConfig):

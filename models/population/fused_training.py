@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from torch import Tensor
 
 from models.checkpoints import State
-from models.dataset import Examples
+from models.data.dataset import Examples
 from models.layout import Recipe
 from models.population.captured_step import WARM_UP_STEPS, CapturedStep, Feed
 from models.population.gradient_rules import GradientRules

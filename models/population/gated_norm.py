@@ -17,8 +17,8 @@ from torch.nn.functional import batch_norm
 from torch.nn.modules.batchnorm import _NormBase
 
 from models.checkpoints import State
-from models.freezing import Freezing
 from models.population.lending import joined
+from models.recipe.freezing import Freezing
 
 
 def gated_batch_norm(

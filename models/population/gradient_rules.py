@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from models.checkpoints import State
-from models.freezing import Freezing
-from models.recipe_options import RecipeOptions
+from models.recipe.freezing import Freezing
+from models.recipe.options import RecipeOptions
 
 # Keeps a norm of 0 from being divided by, as torch's clip_grad_norm_ does.
 TINY_NORM = 1e-6

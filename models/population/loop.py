@@ -11,16 +11,16 @@ import torch
 from torch import Tensor, nn
 
 from models.checkpoints import State
-from models.dataset import Examples
+from models.data.dataset import Examples
 from models.layout import Recipe, population_size, scoring_pieces
 from models.population.fused_training import run_steps, stopping_of
 from models.population.gated_norm import evaluate_where_frozen
 from models.population.minibatch_source import MinibatchSource
 from models.population.modes import looking, training_mode
 from models.population.row_freezing import RowFreezing
+from models.population.scratch_buffers import ScratchBuffers
 from models.population.settled_buffers import SettledBuffers
 from models.population.stopping import mean_losses
-from models.scratch_buffers import ScratchBuffers
 
 
 class LoopLayout:

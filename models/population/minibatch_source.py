@@ -6,7 +6,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from models.dataset import Examples
+from models.data.dataset import Examples
 from models.layout import Augment
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models.dataset import Examples
+from models.data.dataset import Examples
 from models.population.batched import is_batched
 
 # What all look-up tables of one chunk may take together.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from models.freezing import Freezing
+from models.recipe.freezing import Freezing
 
 # Below this many candidates in a group, on average, what is shared does not make up for smaller chunks.
 WORTHWHILE_GROUP = 2

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from models.checkpoints import State
 from models.layout import Recipe
-from models.schedule import rate_factors
-from models.training_optimizer import ParameterGroup, build_training_optimizer
+from models.recipe.schedule import rate_factors
+from models.recipe.training_optimizer import ParameterGroup, build_training_optimizer
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor
 
-from models.freezing import Freezing
+from models.recipe.freezing import Freezing
 
 
 class RowFreezing:

@@ -11,8 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from models.checkpoints import State
-from models.dataset import Examples
-from models.freezing import nothing_frozen
+from models.data.dataset import Examples
 from models.layout import Recipe, population_size, scoring_pieces
 from models.population.fused_training import train_fused
 from models.population.gated_norm import evaluate_where_frozen, gates, running_statistics
@@ -20,10 +19,11 @@ from models.population.minibatch_source import MinibatchSource
 from models.population.modes import looking, training_mode
 from models.population.prefix_cache import PrefixCache
 from models.population.prefix_groups import same_prefix
+from models.population.scratch_buffers import ScratchBuffers
 from models.population.stacked_network import BoundNetwork, StackedNetwork
 from models.population.stopping import mean_losses
 from models.population.torch_switches import slow_rules_unmentioned
-from models.scratch_buffers import ScratchBuffers
+from models.recipe.freezing import nothing_frozen
 
 
 class StackedLayout:

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from torch import Tensor, nn
 
 from models.checkpoints import State
-from models.freezing import Freezing
 from models.population.layers.batch_norm import PopulationBatchNorm
 from models.population.lending import LentTensors, first_names, joined
 from models.population.population_layer import PopulationLayer, population_layers
 from models.population.prefix_cache import frozen_modules
+from models.recipe.freezing import Freezing
 
 
 class StackedNetwork:

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from models.dataset import Examples
-from models.predictions import sample_losses
-from models.recipe_options import EarlyStopping
+from models.data.dataset import Examples
+from models.recipe.options import EarlyStopping
+from models.scoring.predictions import sample_losses
 
 
 class Stopping:

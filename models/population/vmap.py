@@ -9,16 +9,16 @@ import torch
 from torch import Tensor, nn
 
 from models.checkpoints import State
-from models.dataset import Examples
+from models.data.dataset import Examples
 from models.layout import Recipe, population_size, scoring_pieces
 from models.population.fused_training import train_fused
 from models.population.gated_norm import evaluate_where_frozen, gates, running_statistics
 from models.population.lending import LentTensors
 from models.population.minibatch_source import MinibatchSource
 from models.population.modes import looking, training_mode
+from models.population.scratch_buffers import ScratchBuffers
 from models.population.stopping import mean_losses
 from models.population.torch_switches import slow_rules_unmentioned
-from models.scratch_buffers import ScratchBuffers
 
 
 class VmapLayout:

@@ -1,5 +1,5 @@
 """Learning-rate schedules.  One file each; a new file is a new ``finetune.schedule.kind``."""
 
-from models.schedule import SCHEDULES
+from models.recipe.schedule import SCHEDULES
 
 __all__ = ["SCHEDULES"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from models.schedule import SCHEDULES, ScheduleConfig
+from models.recipe.schedule import SCHEDULES, ScheduleConfig
 
 
 class ConstantConfig(ScheduleConfig):

@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from models.schedule import SCHEDULES, ScheduleConfig, half_cosine
+from models.recipe.schedule import SCHEDULES, ScheduleConfig, half_cosine
 
 
 class CosineConfig(ScheduleConfig):

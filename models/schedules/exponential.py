@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from models.schedule import SCHEDULES, ScheduleConfig
+from models.recipe.schedule import SCHEDULES, ScheduleConfig
 
 
 class ExponentialConfig(ScheduleConfig):

@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 from pydantic import Field, model_validator
 
-from models.training_optimizer import (
+from models.recipe.training_optimizer import (
     TRAINING_OPTIMIZERS,
     Decay,
     ParameterGroup,

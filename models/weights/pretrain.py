@@ -9,17 +9,17 @@ from pydantic import Field
 from torch.nn.functional import cross_entropy
 
 from models.checkpoints import State, load_state, save_state
-from models.dataset import Dataset, Examples, open_dataset
+from models.data.dataset import Dataset, Examples, open_dataset
+from models.data.splits import PartSizes, split
 from models.datasets import DATASETS
-from models.minibatches import draw_minibatches
 from models.randomness import derive_seed, seeded_torch
-from models.splits import PartSizes, split
+from models.recipe.minibatches import draw_minibatches
 from models.weights_source import WEIGHTS, WeightsContext, state_shapes
 from search.errors import DataError, InvalidInputError
 from search.registry import PluginConfig
 
 if TYPE_CHECKING:
-    from models.dataset import DatasetConfig
+    from models.data.dataset import DatasetConfig
 else:
     DatasetConfig = DATASETS.union()
 

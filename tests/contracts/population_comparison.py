@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from models.checkpoints import State
-from models.freezing import Freezing
 from models.population.batched import is_batched
 from models.population.stacked_network import StackedNetwork
 from models.randomness import generator
+from models.recipe.freezing import Freezing
 
 N_CANDIDATES = 3
 RELATIVE, ABSOLUTE = 1e-9, 1e-10

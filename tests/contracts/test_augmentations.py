@@ -9,13 +9,13 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
-from models.augmentation import (
+from models.augmentations import AUGMENTATIONS
+from models.data.shapes import DataShape
+from models.recipe.augmentation import (
     Augmentation,
     AugmentationConfig,
     ImageAugmentationConfig,
 )
-from models.augmentations import AUGMENTATIONS
-from models.shapes import DataShape
 from search.errors import InvalidInputError
 
 PARSE: TypeAdapter[AugmentationConfig] = TypeAdapter(AUGMENTATIONS.union())

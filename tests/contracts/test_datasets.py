@@ -12,10 +12,10 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from models.dataset import Dataset, DatasetConfig, open_dataset
+from models.data.dataset import Dataset, DatasetConfig, open_dataset
+from models.data.splits import load_task
 from models.datasets import DATASETS
 from models.inputs import InputFolder
-from models.splits import load_task
 
 REQUIRED_OPTIONS: dict[str, dict[str, object]] = {"arrays": {"path": "data.npz"}}
 

@@ -7,13 +7,13 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from models.dataset import Examples
+from models.data.dataset import Examples
+from models.data.shapes import DataShape
 from models.families import FAMILIES
 from models.family import build_family
 from models.genes import GenomeOptions, build_gene_map
 from models.population.vmap import VmapLayout
 from models.randomness import seeded_torch
-from models.shapes import DataShape
 from models.weights_source import state_shapes
 from search.errors import InvalidInputError, UnknownPluginError
 

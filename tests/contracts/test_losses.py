@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.func import grad, vmap
 from torch.nn.functional import cross_entropy, mse_loss, one_hot
 
-from models.loss import Loss, LossConfig, build_loss, weighted_mean
 from models.losses import LOSSES
+from models.recipe.loss import Loss, LossConfig, build_loss, weighted_mean
 
 PARSE: TypeAdapter[LossConfig] = TypeAdapter(LOSSES.union())
 NAMES = LOSSES.names()

@@ -13,11 +13,11 @@ from sklearn.metrics import accuracy_score, f1_score, log_loss, recall_score
 from torch import Tensor
 from torchmetrics.functional.classification import multiclass_f1_score, multiclass_recall
 
-from models.fitness import FitnessOptions
-from models.metric import Metric, build_metric
 from models.metrics import METRICS
-from models.predictions import Predictions
 from models.randomness import generator
+from models.scoring.metric import Metric, build_metric
+from models.scoring.options import FitnessOptions
+from models.scoring.predictions import Predictions
 
 N_CLASSES, N_CANDIDATES, N_SAMPLES = 4, 5, 90
 # Torchmetrics computes in single precision.

@@ -9,7 +9,7 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 from torch.optim.lr_scheduler import CosineAnnealingLR, ExponentialLR, LRScheduler, OneCycleLR
 
-from models.schedule import ScheduleConfig, rate_factors
+from models.recipe.schedule import ScheduleConfig, rate_factors
 from models.schedules import SCHEDULES
 
 PARSE: TypeAdapter[ScheduleConfig] = TypeAdapter(SCHEDULES.union())

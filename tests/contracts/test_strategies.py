@@ -10,13 +10,13 @@ import torch
 from pydantic import ValidationError
 
 from models.evaluator import Task
-from models.fine_tuning import FineTuner, Rows
 from models.finetuning import STRATEGIES
 from models.graft import graft_population
-from models.plan import Plan
+from models.plans.plan import Plan
 from models.population import LayoutName, build_layout
-from models.strategy import TrainingOptions, build_strategy, steps_by_stage
-from models.teachers import with_teachers
+from models.recipe.fine_tuning import FineTuner, Rows
+from models.recipe.strategy import TrainingOptions, build_strategy, steps_by_stage
+from models.recipe.teachers import with_teachers
 from search.evaluation import Candidate
 from search.genome import Genome, keep_all
 from tests.models.small_task import candidates, evaluator, family_task, spread_masks

@@ -9,7 +9,7 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
-from models.training_optimizer import (
+from models.recipe.training_optimizer import (
     ParameterGroup,
     TrainingOptimizerConfig,
     build_training_optimizer,

@@ -13,14 +13,14 @@ from torch.nn.functional import leaky_relu
 
 from models.checkpoints import State
 from models.evaluator import Task
-from models.fine_tuning import FineTuner, Rows
 from models.finetuning import STRATEGIES
 from models.graft import graft_population
 from models.placement import placed_network
-from models.plan import Plan
+from models.plans.plan import Plan
 from models.population import LayoutName, build_layout
-from models.strategy import TrainingOptions, build_strategy
-from models.teachers import with_teachers
+from models.recipe.fine_tuning import FineTuner, Rows
+from models.recipe.strategy import TrainingOptions, build_strategy
+from models.recipe.teachers import with_teachers
 from search.evaluation import Arm, Candidate, Evaluation
 from search.genome import Genome
 from tests.models.small_task import CPU, N_CLASSES, build_task, evaluator

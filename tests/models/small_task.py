@@ -8,19 +8,19 @@ import torch
 from torch import nn
 
 from models.checkpoints import State
-from models.dataset import Examples
+from models.data.dataset import Examples
+from models.data.shapes import DataShape
+from models.data.splits import TaskData
 from models.evaluator import GraftEvaluator, Task
 from models.families import FAMILIES
 from models.final_artifacts import FinalArtifacts
 from models.finetuning.full import FullConfig, FullFineTuning
-from models.freezing import Freezing
 from models.genes import GenomeOptions, build_gene_map
 from models.layout import Recipe
-from models.plan import Plan
+from models.plans.plan import Plan
 from models.randomness import generator, seeded_torch
-from models.shapes import DataShape
-from models.splits import TaskData
-from models.strategy import build_strategy
+from models.recipe.freezing import Freezing
+from models.recipe.strategy import build_strategy
 from models.weights_source import state_shapes
 from search.evaluation import Candidate
 from search.genome import Genome

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from models.data.splits import load_task
 from models.datasets.arrays import Arrays, ArraysConfig
 from models.inputs import InputFolder
-from models.splits import load_task
 from search.errors import DataError, InvalidInputError
 
 RNG = np.random.default_rng(0)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models.plan import Plan
+from models.plans.plan import Plan
 from models.population import LayoutName, fused_training
 from models.population.captured_step import WARM_UP_STEPS, CapturedStep, Feed
 from tests.models.recipe_cases import LAYOUTS, SmallConvolution, masks, recipe_task, tuned

@@ -8,7 +8,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from models.dataset import LabelledData
+from models.data.dataset import LabelledData
 from models.datasets.digits import Digits, DigitsConfig
 from models.inputs import InputFolder
 

@@ -12,17 +12,17 @@ import torch
 from torch import nn
 
 from models.checkpoints import State, load_state
-from models.dataset import Examples
+from models.data.dataset import Examples
 from models.evaluator import Task
 from models.families.small_cnn import SmallCNNConfig, SmallCNNFamily
 from models.final_artifacts import FinalArtifacts
 from models.inputs import InputFolder
-from models.metric import build_metric
 from models.metrics import METRICS
-from models.plan import Plan
+from models.plans.plan import Plan
 from models.population.vmap import VmapLayout
-from models.predictions import Predictions
-from models.retention import Retention
+from models.scoring.metric import build_metric
+from models.scoring.predictions import Predictions
+from models.scoring.retention import Retention
 from models.weights.init import InitConfig, InitWeights
 from models.weights_source import WeightsContext
 from search.errors import ChunkOutOfMemoryError

@@ -7,9 +7,9 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
+from models.data.shapes import DataShape
 from models.families import FAMILIES
 from models.family import build_family
-from models.shapes import DataShape
 from search.errors import InvalidInputError
 
 

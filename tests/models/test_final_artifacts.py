@@ -9,8 +9,8 @@ import torch
 
 from models.checkpoints import load_state
 from models.final_artifacts import WORST_LOSS, FinalArtifacts
-from models.predictions import Predictions
-from models.scoring import Answers
+from models.scoring.answers import Answers
+from models.scoring.predictions import Predictions
 from search.evaluation import FINAL_REPLICATE, Arm, Candidate
 from search.genome import keep_all, transfer_all
 

@@ -11,13 +11,13 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from models.dataset import Examples
+from models.data.dataset import Examples
 from models.evaluator import Task
-from models.freezing import nothing_frozen
 from models.graft import graft_population
 from models.layout import SCORING_BATCH
-from models.plan import Plan
+from models.plans.plan import Plan
 from models.population import LayoutName, build_layout
+from models.recipe.freezing import nothing_frozen
 from search.evaluation import Candidate, Evaluation
 from tests.models.small_task import (
     IMAGES,

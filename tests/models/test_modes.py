@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from models.finetuning.full import FullConfig, FullFineTuning
-from models.freezing import nothing_frozen
 from models.layout import Recipe
-from models.plan import Plan
+from models.plans.plan import Plan
 from models.population import LayoutName
 from models.population.modes import has_dropout, looking, training_mode
+from models.recipe.freezing import nothing_frozen
 from tests.models.recipe_cases import LAYOUTS, SmallConvolution, asked, recipe_task
 from tests.models.small_task import evaluator
 

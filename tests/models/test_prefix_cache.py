@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from models.checkpoints import State
-from models.dataset import Examples
-from models.freezing import Freezing
+from models.data.dataset import Examples
 from models.population import LayoutName, build_layout, prefix_cache
 from models.population.prefix_cache import frozen_modules
 from models.population.prefix_groups import same_prefix
 from models.randomness import seeded_torch
+from models.recipe.freezing import Freezing
 from tests.models.small_task import N_CLASSES, examples, plain_recipe
 
 SIZE, SAMPLES = 4, 16

@@ -10,9 +10,9 @@ from safetensors.torch import load_file
 
 from models.evaluator import Task
 from models.final_artifacts import FinalArtifacts
-from models.plan import Plan
+from models.plans.plan import Plan
 from models.population import LayoutName
-from models.worker_pool import equal_shares
+from models.workers.pool import equal_shares
 from search.evaluation import FINAL_REPLICATE, Arm, Candidate, Evaluation, Outcome
 from tests.models.recipe_cases import (
     LAYOUTS,

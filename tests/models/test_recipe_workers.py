@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from models.plan import Plan
-from models.worker_pool import PooledEvaluator, WorkerPool, equal_shares
+from models.plans.plan import Plan
+from models.workers.pool import PooledEvaluator, WorkerPool, equal_shares
 from search.evaluation import Arm
 from tests.models.recipe_cases import LAYOUTS, SmallConvolution, asked, one_thread, recipe_task
 from tests.models.small_task import evaluator

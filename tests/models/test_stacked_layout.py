@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from models.checkpoints import State
-from models.dataset import Examples
-from models.freezing import nothing_frozen
+from models.data.dataset import Examples
 from models.layout import Layout
 from models.population import LayoutName, build_layout
 from models.population.stacked_network import StackedNetwork
 from models.randomness import generator
+from models.recipe.freezing import nothing_frozen
 from tests.contracts.population_comparison import N_CANDIDATES, assert_agree, population
 from tests.models.image_networks import Chain, Patches, Viewed
 from tests.models.odd_networks import (

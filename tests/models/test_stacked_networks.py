@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from models.checkpoints import State
-from models.dataset import Examples
-from models.freezing import Freezing, nothing_frozen
+from models.data.dataset import Examples
 from models.population import LayoutName, build_layout
 from models.randomness import generator
+from models.recipe.freezing import Freezing, nothing_frozen
 from tests.contracts.population_comparison import N_CANDIDATES, assert_agree, population
 from tests.models.image_networks import IMAGE_NETWORKS
 from tests.models.odd_networks import N_CLASSES, ODD_NETWORKS

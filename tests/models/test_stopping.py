@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from models.checkpoints import State
-from models.dataset import Examples
+from models.data.dataset import Examples
 from models.evaluator import Task
 from models.layout import Recipe
 from models.population import LayoutName, fused_training, loop
 from models.population.stopping import Stopping
-from models.recipe_options import EarlyStopping
+from models.recipe.options import EarlyStopping
 from search.evaluation import Outcome
 from tests.models.recipe_cases import (
     FUSED,

@@ -9,18 +9,18 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
+from models.data.shapes import DataShape
+from models.data.splits import TaskData
 from models.evaluator import GraftEvaluator, Task
 from models.families import FAMILIES
 from models.family import build_family
 from models.finetuning.full import FullConfig
 from models.fixed_target import FixedTarget
 from models.genes import GeneMap, GenomeOptions, build_gene_map
-from models.plan import Plan
+from models.plans.plan import Plan
 from models.population import LayoutName
 from models.randomness import seeded_torch
-from models.shapes import DataShape
-from models.splits import TaskData
-from models.strategy import build_strategy
+from models.recipe.strategy import build_strategy
 from models.weights_source import state_shapes
 from search.errors import InvalidInputError
 from tests.models.small_task import candidates, examples

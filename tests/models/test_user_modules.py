@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from models.evaluator import Task
-from models.freezing import nothing_frozen
-from models.plan import Plan
+from models.plans.plan import Plan
 from models.population import build_layout
-from models.scratch_buffers import ScratchBuffers
+from models.population.scratch_buffers import ScratchBuffers
+from models.recipe.freezing import nothing_frozen
 from search.evaluation import Candidate
 from search.genome import keep_all, transfer_all
 from tests.models.small_task import LOOP, N_CLASSES, VMAP, build_task, evaluator, plain_recipe

@@ -13,10 +13,10 @@ from pydantic import ValidationError
 from safetensors.torch import save_file
 
 from models.checkpoints import State
+from models.data.shapes import DataShape
 from models.families.small_cnn import SmallCNNConfig
 from models.family import build_family
 from models.inputs import InputFolder
-from models.shapes import DataShape
 from models.weights import WEIGHTS
 from models.weights_source import WeightsContext, WeightsSource, open_weights
 from search.errors import DataError, InvalidInputError

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from models.plan import Plan
+from models.plans.plan import Plan
 from search.errors import InvalidInputError
 from service.output_folder import open_output_folder
 from tests.service.server_process import QUICK_SPEC

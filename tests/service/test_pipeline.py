@@ -12,13 +12,13 @@ import torch
 from safetensors.torch import load_file
 
 from models.checkpoints import State
-from models.dataset import Examples, open_dataset
+from models.data.dataset import Examples, open_dataset
+from models.data.shapes import DataShape
+from models.data.splits import load_task
 from models.evaluator import GraftEvaluator
 from models.family import build_family
 from models.inputs import InputFolder
 from models.randomness import derive_seed
-from models.shapes import DataShape
-from models.splits import load_task
 from models.weights.pretrain import PretrainedWeights
 from search.errors import InvalidInputError
 from search.evaluation import Candidate, Evaluation

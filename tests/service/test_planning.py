@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from models.devices import pick_device
 from models.evaluator import Task
-from models.plan import Plan
+from models.plans.plan import Plan
 from search.decisions import DecisionLog
 from search.errors import InvalidInputError
 from search.ledger import JsonLinesLedger

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import torch
 
-from models import teachers
 from models.evaluator import Task
 from models.inputs import InputFolder
-from models.strategy import Teacher
+from models.recipe import teachers
+from models.recipe.strategy import Teacher
 from search.evaluation import Arm, Evaluation
 from search.ledger import EvaluationRow, InMemoryLedger, Ledger, canonical_json
 from service.composition import check_spec

@@ -11,10 +11,10 @@ import torch
 from safetensors.torch import load_file
 
 from models.checkpoints import State
-from models.dataset import Examples
+from models.data.dataset import Examples
+from models.data.shapes import DataShape
 from models.family import build_family
 from models.inputs import InputFolder
-from models.shapes import DataShape
 from models.weights.pretrain import PretrainedWeights
 from search.errors import InvalidInputError
 from search.ledger import InMemoryLedger, canonical_json

@@ -1,0 +1,1 @@
+"""Data sets: the seam, shapes, splits, normalisation, known shifts."""

@@ -1,0 +1,1 @@
+"""How evaluations are computed: the plan, and choosing it by measurement."""

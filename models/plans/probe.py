@@ -1,0 +1,235 @@
+"""Choosing a plan by measuring a few training steps on the job's own networks and data."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from models.plans.memory import is_out_of_memory
+from models.plans.memory_plan import PLANNED_SHARE
+from models.plans.plan import CHUNK_SIZES, Plan, fused_plan
+from models.plans.precision import DTypeName
+from models.plans.rank_agreement import COMPARED_MASKS, SUFFICIENT_CORRELATION
+from models.population import LayoutName
+from search.errors import UnsharableTaskError, WorkerFailedError
+
+PROBED_CHUNKS = tuple(size for size in CHUNK_SIZES if size in (2, 4, 8, 16, 32, 64))
+# Growing chunks are tried until so many in a row were no faster.
+PATIENCE = 2
+# Starting processes costs seconds, and reduced precision a comparison: only a search that takes longer tries them.
+LONG_SEARCH_SECONDS = 30.0
+# The probe may take this share of the time that the search takes by the plain loop, but so many seconds in any case,
+# and never more than so many.
+PROBE_SHARE, FEWEST_SECONDS, MOST_SECONDS = 0.03, 5.0, 120.0
+# Reduced precision must be faster by this factor to be worth the comparison.
+WORTHWHILE_PRECISION = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeLimits:
+    """What bounds the choice.
+
+    Attributes:
+        threads: Cores of one process; as many processes with one thread each are tried where there is a pool.
+        most_candidates: More are never asked for at once.
+        planned_steps: Training steps of the whole search, over all candidates.
+        candidate_bytes: Memory that one more candidate in a chunk takes.
+        available_bytes: Memory that there is.
+        has_images: Whether the order of pixels and channels in memory matters.
+        has_processes: Whether several processes can compute side by side.
+        precisions: Reduced precisions that the device computes faster.
+        can_capture: Whether steps can be captured as graphs.
+    """
+
+    threads: int
+    most_candidates: int
+    planned_steps: int
+    candidate_bytes: int
+    available_bytes: int
+    has_images: bool
+    has_processes: bool
+    precisions: tuple[DTypeName, ...] = ()
+    can_capture: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Instruments:
+    """What measures.
+
+    Attributes:
+        time: Milliseconds per training step of one candidate by a plan; any number of processes that it asks for.
+        rank_correlation: How far a plan in reduced precision ranks masks as float32 does, -1 to 1.
+    """
+
+    time: Callable[[Plan], float]
+    rank_correlation: Callable[[Plan], float]
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeOutcome:
+    """The chosen plan, milliseconds per candidate-step of every plan tried, and why others were not."""
+
+    plan: Plan
+    milliseconds: dict[str, float]
+    refusals: dict[str, str]
+
+
+def probe_plans(limits: ProbeLimits, instruments: Instruments) -> ProbeOutcome:
+    """Time the loop, fused chunks of growing size, processes side by side, and what a GPU can do; take the fastest."""
+    probe = _Probe(limits, instruments)
+    probe.attempt(Plan(layout="loop", threads=limits.threads))
+    if limits.has_images:
+        probe.attempt(Plan(layout="loop", threads=limits.threads, channels_last=True))
+    probe.fuse()
+    if limits.threads > 1 and limits.has_processes and probe.is_long:
+        probe.spread_over_processes()
+    elif limits.threads > 1 and limits.has_processes:
+        # Threads that wait for a core which another process has cost more than they gain.
+        probe.attempt(probe.best.model_copy(update={"threads": 1}))
+    if limits.can_capture:
+        probe.attempt(probe.best.model_copy(update={"captured": True}))
+    if probe.is_long:
+        probe.reduce_precision()
+    return ProbeOutcome(probe.best, probe.milliseconds, probe.refusals)
+
+
+def refusal_of(error: Exception) -> str:
+    """One line of what a plan could not compute.
+
+    vmap refuses what it cannot transform with a ``RuntimeError``; so does memory that ran out.
+    """
+    if is_out_of_memory(error):
+        return "out of memory"
+    if isinstance(error, WorkerFailedError | UnsharableTaskError):
+        return error.cause.partition("\n")[0]
+    return str(error).partition("\n")[0]
+
+
+@dataclass
+class _Probe:
+    """Tries plans and remembers the best."""
+
+    limits: ProbeLimits
+    instruments: Instruments
+    milliseconds: dict[str, float] = field(default_factory=dict)
+    refusals: dict[str, str] = field(default_factory=dict)
+    plans: dict[str, Plan] = field(default_factory=dict)
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def best(self) -> Plan:
+        """The fastest plan so far."""
+        return self.plans[min(self.milliseconds, key=lambda label: self.milliseconds[label])]
+
+    @property
+    def planned_seconds(self) -> float:
+        """What the whole search takes by the fastest plan so far."""
+        return min(self.milliseconds.values()) / 1000 * self.limits.planned_steps
+
+    @property
+    def is_long(self) -> bool:
+        """Whether what costs seconds to set up may pay."""
+        return self.planned_seconds >= LONG_SEARCH_SECONDS
+
+    def attempt(self, plan: Plan) -> float:
+        """Time one plan.
+
+        Returns:
+            Milliseconds per candidate-step; infinite if the plan was not or could not be timed.
+        """
+        if plan.label in self.milliseconds:
+            return self.milliseconds[plan.label]
+        needed = self.limits.candidate_bytes * plan.candidates_at_once
+        planned = PLANNED_SHARE * self.limits.available_bytes
+        if self.milliseconds and self._is_out_of_time():
+            return float("inf")
+        if needed > planned and plan.candidates_at_once > 1:
+            self.refusals[plan.label] = (
+                f"needs about {needed / 2**30:.1f} GiB, of which {planned / 2**30:.1f} GiB may be planned with"
+            )
+            return float("inf")
+        try:
+            taken = self.instruments.time(plan)
+        except (RuntimeError, MemoryError, NotImplementedError, UnsharableTaskError) as error:
+            if not self.milliseconds:
+                # Nothing is simpler than the loop: what it refuses, everything refuses.
+                raise
+            self.refusals[plan.label] = refusal_of(error)
+            return float("inf")
+        self.milliseconds[plan.label], self.plans[plan.label] = taken, plan
+        return taken
+
+    def fuse(self) -> None:
+        """Try chunks that train as one network; what has no stacked form goes to vmap."""
+        has_images, threads = self.limits.has_images, self.limits.threads
+        size = self._grow("stacked", channels_last=has_images)
+        if size and has_images:
+            self.attempt(fused_plan("stacked", size, threads))
+        elif has_images:
+            size = self._grow("stacked", channels_last=False)
+        if not size:
+            self._grow("vmap", channels_last=False)
+
+    def spread_over_processes(self) -> None:
+        """Try the best ways so far with one thread in each of several processes."""
+        n = self.limits.threads
+        spread = {"threads": 1, "processes": n}
+        loops = [plan for plan in self.plans.values() if plan.layout == "loop"]
+        loop = min(loops, key=lambda plan: self.milliseconds[plan.label])
+        if self.attempt(loop.model_copy(update=spread)) == float("inf"):
+            # Processes cannot be had at all.
+            return
+        fused = [plan for plan in self.plans.values() if plan.layout != "loop"]
+        if not fused:
+            return
+        best = min(fused, key=lambda plan: self.milliseconds[plan.label])
+        for size in (best.chunk_size, max(2, best.chunk_size // 2), max(2, best.chunk_size // 4)):
+            self.attempt(
+                fused_plan(best.layout, size, 1, processes=n, channels_last=best.channels_last)
+            )
+
+    def reduce_precision(self) -> None:
+        """Try reduced precision, and give it up if it ranks masks differently."""
+        exact = self.best
+        for dtype in self.limits.precisions:
+            plan = exact.model_copy(update={"dtype": dtype})
+            taken = self.attempt(plan)
+            if taken == float("inf"):
+                continue
+            del self.plans[plan.label], self.milliseconds[plan.label]
+            if taken > WORTHWHILE_PRECISION * self.milliseconds[exact.label]:
+                self.refusals[plan.label] = f"{taken:.3f} ms: not worth less precision"
+                continue
+            correlation = self.instruments.rank_correlation(plan)
+            if correlation < SUFFICIENT_CORRELATION:
+                self.refusals[plan.label] = (
+                    f"{taken:.3f} ms, but its scores of {COMPARED_MASKS} masks correlate only by "
+                    f"{correlation:.2f} with float32's, {SUFFICIENT_CORRELATION} needed"
+                )
+                continue
+            self.plans[plan.label], self.milliseconds[plan.label] = plan, taken
+
+    def _grow(self, layout: LayoutName, *, channels_last: bool) -> int:
+        """Try chunks of growing size; give the best one's, 0 if none could be computed."""
+        best, found, failures = float("inf"), 0, 0
+        for size in self._sizes():
+            plan = fused_plan(layout, size, self.limits.threads, channels_last=channels_last)
+            taken = self.attempt(plan)
+            if taken == float("inf") and plan.label in self.refusals:
+                break
+            if taken < best:
+                best, found, failures = taken, size, 0
+            else:
+                failures += 1
+            if failures == PATIENCE:
+                break
+        return found
+
+    def _sizes(self) -> Iterable[int]:
+        return (s for s in PROBED_CHUNKS if s <= max(self.limits.most_candidates, PROBED_CHUNKS[0]))
+
+    def _is_out_of_time(self) -> bool:
+        by_the_loop = max(self.milliseconds.values()) / 1000 * self.limits.planned_steps
+        allowed = min(MOST_SECONDS, max(FEWEST_SECONDS, PROBE_SHARE * by_the_loop))
+        return time.monotonic() - self.started > allowed

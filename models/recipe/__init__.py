@@ -1,0 +1,1 @@
+"""How a candidate is trained: options, the seams of its plug-ins, stages, minibatches, teachers."""

@@ -1,0 +1,181 @@
+"""Tests of choosing a plan by measuring; times are set, so that what is chosen is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from time import monotonic
+
+import pytest
+
+from models.plans.plan import Plan
+from models.plans.probe import Instruments, ProbeLimits, ProbeOutcome, probe_plans
+from search.errors import UnsharableTaskError
+
+LIMITS = ProbeLimits(
+    threads=2,
+    most_candidates=64,
+    planned_steps=1,
+    candidate_bytes=1,
+    available_bytes=10**9,
+    has_images=False,
+    has_processes=True,
+)
+LONG = replace(LIMITS, planned_steps=10**6)
+
+
+def probe(
+    time: Callable[[Plan], float], limits: ProbeLimits = LIMITS, correlation: float = 1.0
+) -> ProbeOutcome:
+    return probe_plans(limits, Instruments(time, lambda _: correlation))
+
+
+def best_at(size: int) -> Callable[[Plan], float]:
+    """Times that are least at one chunk size."""
+    return lambda plan: 10 + abs(plan.chunk_size - size) - 5 * (plan.layout != "loop")
+
+
+def test_chunks_grow_until_they_gain_no_more() -> None:
+    outcome = probe(best_at(8))
+    assert (outcome.plan.layout, outcome.plan.chunk_size) == ("stacked", 8)
+    assert "stacked x 32, 2 threads" in outcome.milliseconds
+    assert "stacked x 64, 2 threads" not in outcome.milliseconds
+
+
+def test_the_loop_is_chosen_where_it_is_fastest() -> None:
+    outcome = probe(lambda plan: float(plan.chunk_size))
+    assert outcome.plan == Plan(layout="loop", threads=2)
+
+
+def test_chunks_that_are_never_asked_for_are_not_tried() -> None:
+    outcome = probe(best_at(64), replace(LIMITS, most_candidates=4))
+    assert outcome.plan.chunk_size == 4
+
+
+def test_the_order_of_pixels_and_channels_is_measured_for_images_alone() -> None:
+    def time(plan: Plan) -> float:
+        return best_at(4)(plan) - plan.channels_last
+
+    assert not any("channels last" in label for label in probe(time).milliseconds)
+    outcome = probe(time, replace(LIMITS, has_images=True))
+    assert outcome.plan.channels_last
+    assert {
+        "loop, channels last, 2 threads",
+        "stacked x 4, 2 threads",
+    } <= outcome.milliseconds.keys()
+
+
+def test_what_cannot_be_stacked_goes_to_vmap_and_what_cannot_be_fused_to_the_loop() -> None:
+    def no_stack(plan: Plan) -> float:
+        if plan.layout == "stacked":
+            raise RuntimeError("view size is not compatible\nand more")
+        return best_at(4)(plan)
+
+    outcome = probe(no_stack, replace(LIMITS, has_images=True))
+    assert (outcome.plan.layout, outcome.plan.chunk_size) == ("vmap", 4)
+    assert outcome.refusals["stacked x 2, 2 threads"] == "view size is not compatible"
+    assert "stacked x 2, channels last, 2 threads" in outcome.refusals
+
+    def no_fusing(plan: Plan) -> float:
+        if plan.layout != "loop":
+            raise RuntimeError("vmap: it looks like you're calling .item()")
+        return 1.0
+
+    outcome = probe(no_fusing)
+    assert outcome.plan.layout == "loop"
+    assert "item()" in outcome.refusals["vmap x 2, 2 threads"]
+
+
+def test_what_not_even_the_loop_can_compute_is_an_error() -> None:
+    def broken(plan: Plan) -> float:
+        raise RuntimeError("size mismatch")
+
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        probe(broken)
+
+
+def test_plans_that_do_not_fit_into_memory_are_not_tried_and_the_need_is_told() -> None:
+    tight = replace(LIMITS, candidate_bytes=2**30, available_bytes=10 * 2**30)
+    outcome = probe(best_at(64), tight)
+    assert outcome.plan.chunk_size == 4
+    assert outcome.refusals["stacked x 8, 2 threads"] == (
+        "needs about 8.0 GiB, of which 6.0 GiB may be planned with"
+    )
+
+
+def test_memory_that_runs_out_all_the_same_is_a_refusal() -> None:
+    def time(plan: Plan) -> float:
+        if plan.chunk_size > 4:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried")
+        return best_at(64)(plan)
+
+    outcome = probe(time)
+    assert outcome.plan.chunk_size == 4
+    assert outcome.refusals["stacked x 8, 2 threads"] == "out of memory"
+
+
+def test_a_long_search_tries_processes_and_a_short_one_a_single_thread() -> None:
+    def time(plan: Plan) -> float:
+        return best_at(8)(plan) / plan.processes
+
+    outcome = probe(time, LONG)
+    assert (outcome.plan.processes, outcome.plan.threads, outcome.plan.chunk_size) == (2, 1, 8)
+    outcome = probe(lambda plan: best_at(8)(plan) * plan.threads)
+    assert (outcome.plan.processes, outcome.plan.threads) == (1, 1)
+
+
+def test_a_task_that_cannot_be_shared_stays_in_one_process_and_the_reason_is_told() -> None:
+    def time(plan: Plan) -> float:
+        if plan.processes > 1:
+            raise UnsharableTaskError(plan.processes, "class Net of __main__")
+        return best_at(8)(plan)
+
+    outcome = probe(time, LONG)
+    assert outcome.plan.processes == 1
+    assert outcome.refusals["loop, 2 processes, 1 thread"] == "class Net of __main__"
+
+
+@pytest.mark.parametrize(
+    ("speed", "correlation", "chosen", "reason"),
+    [
+        (0.5, 0.97, "bfloat16", None),
+        (0.5, 0.90, "float32", "correlate only by 0.90"),
+        (0.95, 1.0, "float32", "not worth less precision"),
+    ],
+)
+def test_reduced_precision_must_be_faster_and_rank_alike(
+    speed: float, correlation: float, chosen: str, reason: str | None
+) -> None:
+    def time(plan: Plan) -> float:
+        return best_at(8)(plan) * (speed if plan.dtype == "bfloat16" else 1)
+
+    outcome = probe(time, replace(LONG, precisions=("bfloat16",)), correlation)
+    assert outcome.plan.dtype == chosen
+    refused = [why for label, why in outcome.refusals.items() if "bfloat16" in label]
+    assert [reason in why for why in refused if reason] == ([True] if reason else [])
+
+
+def test_steps_are_captured_where_that_is_possible_and_faster() -> None:
+    def time(plan: Plan) -> float:
+        return best_at(8)(plan) - plan.captured
+
+    assert not probe(time).plan.captured
+    on_gpu = replace(LIMITS, has_processes=False, can_capture=True)
+    assert probe(time, on_gpu).plan.captured
+
+
+def test_a_probe_that_has_taken_long_enough_tries_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = monotonic()
+
+    def time(plan: Plan) -> float:
+        nonlocal now
+        now += 50.0
+        return best_at(64)(plan)
+
+    monkeypatch.setattr("models.plans.probe.time.monotonic", lambda: now)
+    outcome = probe(time, replace(LONG, planned_steps=10**9))
+    assert list(outcome.milliseconds) == [
+        "loop, 2 threads",
+        "stacked x 2, 2 threads",
+        "stacked x 4, 2 threads",
+    ]
