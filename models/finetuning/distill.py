@@ -46,7 +46,7 @@ class DistillConfig(StrategyConfig):
         2.0, gt=0, le=1e3, description="with soft labels: logits are divided by it"
     )
     teacher_weight: float = Field(
-        0.5, ge=0, le=1, description="share of the teacher in the loss; the labels have the rest"
+        0.5, gt=0, le=1, description="share of the teacher in the loss; the labels have the rest"
     )
 
 

@@ -172,15 +172,14 @@ class FineTuner:
         """
         if not self._statistics:
             return
-        genomes_frozen = recipe.freezing.frozen
-        if recipe.objective.config.batch_norm.frozen:
-            # Training leaves them as they are, but this is the moment at which they are made.
-            genomes_frozen = tuple(names - self._statistics for names in genomes_frozen)
+        # ``batch_norm.frozen`` keeps training from changing them; this is the moment at which they are made.
+        objective, genes = recipe.objective, self._genes
         others = frozenset(chunk.state) - self._statistics
         only_statistics = replace(
             recipe,
             freezing=Freezing(
-                tuple(names | others for names in genomes_frozen), recipe.freezing.kept
+                tuple(objective.frozen(genes, genome) | others for genome in chunk.rows.genomes),
+                recipe.freezing.kept,
             ),
             augment=None,
             validation=None,

@@ -59,7 +59,8 @@ class BatchNormOptions(_Options):
     )
     reestimate: Literal["never", "before", "after"] = Field(
         "never",
-        description="measure running statistics anew on the training part: before the first step, or after the last",
+        description="measure running statistics anew on the training part, but for layers that the strategy freezes: "
+        "before the first step, or after the last",
     )
 
 

@@ -238,6 +238,23 @@ def test_statistics_measured_before_are_those_of_the_whole_training_part(
         torch.testing.assert_close({n: state[n][row] for n in expected}, expected)
 
 
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("is_frozen", [False, True])
+def test_what_a_strategy_freezes_keeps_its_statistics(
+    layout: LayoutName, moment: str, is_frozen: bool
+) -> None:
+    options = {"reestimate": moment, "frozen": is_frozen}
+    task = recipe_task(SmallConvolution, kind="partial", freeze="transferred", batch_norm=options)
+    state, objective = tuned(task, layout, masks(task), steps=2), task.strategy.stages[0].objective
+    source = task.source["second_norm.running_mean"].double()
+    kept_as_is = [
+        "second_norm.running_mean" in objective.frozen(task.genes, genome) for genome in masks(task)
+    ]
+    assert len(set(kept_as_is)) == 2
+    for row, is_kept in enumerate(kept_as_is):
+        assert torch.equal(state["second_norm.running_mean"][row], source) == is_kept
+
+
 def test_statistics_of_a_large_training_part_are_the_mean_over_its_minibatches(
     layout: LayoutName, monkeypatch: pytest.MonkeyPatch
 ) -> None:
