@@ -53,7 +53,8 @@ def search(folder: Path, headroom_bytes: int = 0) -> str:
         capture_output=True,
         text=True,
         check=False,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        # OpenBLAS sets memory aside for each of its threads, and ends the process where there is none left.
+        env=os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
     )
     assert ran.returncode == 0, ran.stderr
     return ran.stdout
