@@ -255,6 +255,9 @@ def test_closing_leaves_no_process_and_no_way_back() -> None:
 
 # No main guard, as users write it.
 TRAINING_PARENT = f"""
+import signal
+# A test run in the background of a shell inherits that interrupts are ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 import sys
 from pathlib import Path
 sys.path.insert(0, {str(ROOT)!r})
