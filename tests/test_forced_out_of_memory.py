@@ -28,8 +28,8 @@ SPEC = {
         "channels_last": True,
     },
 }
-# A chunk of 16 takes about 600 MiB, one of 4 about a quarter of that.
-HEADROOM_BYTES = 260 * 2**20
+# A chunk of 16 takes about 600 MiB beside what modules imported meanwhile take, one of 4 a quarter of that.
+HEADROOM_BYTES = 400 * 2**20
 PROGRAM = """
 import json, pathlib, resource, sys
 import torch, transfermask
