@@ -13,8 +13,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import multiprocessing
-import os
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -178,17 +176,14 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()
     from benchmarks.record import conditions_of, write_record
+    from benchmarks.seed_workers import over_seed_processes
 
     conditions = conditions_of("retention")
-    # Read when torch is loaded, in the workers.
-    os.environ["OMP_NUM_THREADS"] = "1"
     runs: list[dict[str, Any]] = []
-    with multiprocessing.get_context("spawn").Pool(arguments.workers, maxtasksperchild=1) as pool:
-        for run in pool.imap_unordered(run_seed, range(1, arguments.seeds + 1), chunksize=1):
-            runs.append(run)
-            runs.sort(key=lambda run: int(run["seed"]))
-            # Written anew after each seed: a run that is cut short leaves what it has, and says how many.
-            write_record(conditions, {"runs": runs}, summarise(runs))
+    for run in over_seed_processes(run_seed, range(1, arguments.seeds + 1), arguments.workers):
+        runs = sorted([*runs, run], key=lambda run: int(run["seed"]))
+        # Written anew after each seed: a run that is cut short leaves what it has, and says how many.
+        write_record(conditions, {"runs": runs}, summarise(runs))
 
 
 if __name__ == "__main__":
