@@ -11,6 +11,21 @@ from search.registry import PluginConfig, Registry
 
 
 @dataclass(frozen=True, slots=True)
+class GenePriors:
+    """What gradients say of every gene before anything is searched; each tuple has one value per gene, at least 0.
+
+    Attributes:
+        saliencies: First-order change of the training loss when the gene alone is swapped in keep-all or transfer-all
+            (higher: swapping it changes more).
+        gradient_ratios: Norm of the loss's gradient over norm of the weight, in transfer-all (higher: the gene wants to
+            change).
+    """
+
+    saliencies: tuple[float, ...]
+    gradient_ratios: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class SearchProblem:
     """All that an optimizer may know about what it searches.
 
@@ -18,13 +33,13 @@ class SearchProblem:
         n_genes: Length of a mask, at least 1.
         search_fidelity: Fine-tuning steps of an ordinary evaluation.
         budget_evaluations: Evaluations at the search fidelity that the search phase may spend.
-        gene_priors: One first-order saliency per gene (higher: swapping it changes more), or None if not measured.
+        gene_priors: None if not measured.
     """
 
     n_genes: int
     search_fidelity: int
     budget_evaluations: int
-    gene_priors: tuple[float, ...] | None = None
+    gene_priors: GenePriors | None = None
 
 
 class OptimizerConfig(PluginConfig):

@@ -1,0 +1,93 @@
+"""Running a search on a landscape instead of networks: the product's own study, ledger and choice of leaders."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from search.decisions import DecisionLog
+from search.evaluation import Arm, Candidate, Evaluation, Outcome
+from search.genome import Genome
+from search.leaders import leading_masks
+from search.ledger import InMemoryLedger
+from search.optimizer import Optimizer, SearchProblem
+from search.optimizers import OPTIMIZERS
+from search.recorded import RecordedEvaluator
+from search.study import Study
+
+SEARCH_FIDELITY = 3
+# Given a mask and a replicate, a noisy fitness.
+Landscape = Callable[[Genome, int], float]
+
+
+def noisy(value: Callable[[Genome], float], noise: float, seed: int) -> Landscape:
+    """Add Gaussian noise that depends on the mask and the replicate alone, as a real evaluation does."""
+
+    def measure(genome: Genome, replicate: int) -> float:
+        text = f"{genome.bitstring} {replicate} {seed}"
+        digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
+        draw = np.random.default_rng(int.from_bytes(digest)).standard_normal()
+        return value(genome) + noise * float(draw)
+
+    return measure
+
+
+class LandscapeEvaluator:
+    """Answers candidates from a landscape, at any fidelity alike."""
+
+    def __init__(self, landscape: Landscape) -> None:
+        """Bind the landscape."""
+        self._landscape = landscape
+
+    def evaluate(self, candidates: Sequence[Candidate]) -> list[Evaluation]:
+        """Measure one chunk."""
+        return [
+            Evaluation(c, Outcome.MEASURED, self._landscape(c.genome, c.replicate), 0.0)
+            for c in candidates
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a search found.
+
+    Attributes:
+        best_seen: The mask with the best single score.
+        leader: The mask with the best expected fitness, which is what transfermask reports.
+        evaluations: How many were made.
+    """
+
+    best_seen: Genome
+    leader: Genome
+    evaluations: int
+
+
+def found_in(evaluations: Sequence[Evaluation]) -> Found:
+    """Choose from what was measured."""
+    best = max(evaluations, key=lambda e: float("-inf") if e.fitness is None else e.fitness)
+    leader = leading_masks(evaluations)[0]
+    return Found(best.candidate.genome, leader, len(evaluations))
+
+
+def build(options: dict[str, Any], n_genes: int, budget: int, seed: int) -> Optimizer:
+    """Construct one of transfermask's optimizers."""
+    config = OPTIMIZERS.config(options["kind"]).model_validate(options)
+    problem = SearchProblem(n_genes, SEARCH_FIDELITY, budget)
+    optimizer: Optimizer = OPTIMIZERS.plugin(options["kind"])(config, problem, seed)  # type: ignore[call-arg]
+    return optimizer
+
+
+def run_study(
+    options: dict[str, Any], landscape: Landscape, n_genes: int, budget: int, seed: int
+) -> tuple[Evaluation, ...]:
+    """Search with one of transfermask's optimizers."""
+    ledger = InMemoryLedger()
+    recorded = RecordedEvaluator(
+        LandscapeEvaluator(landscape), ledger, DecisionLog(ledger), chunk_size=4096
+    )
+    problem = SearchProblem(n_genes, SEARCH_FIDELITY, budget)
+    return Study(build(options, n_genes, budget, seed), recorded, problem, Arm()).run().evaluations

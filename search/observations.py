@@ -1,0 +1,98 @@
+"""What an optimizer has seen: the evaluations of its masks as arrays, and which replicate a mask may use next."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search.evaluation import SEARCH_REPLICATE, Candidate, Evaluation
+from search.genome import Genome
+
+BoolArray = NDArray[np.bool_]
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+
+class Observations:
+    """Measured fitness by mask and replicate, in the order told; failures are kept apart.
+
+    Not thread safe.
+    """
+
+    def __init__(self, evaluations: Iterable[Evaluation] = ()) -> None:
+        """Start with what is known."""
+        self._genomes: list[Genome] = []
+        self._replicates: list[int] = []
+        self._fitness: list[float] = []
+        self._failed: dict[Genome, None] = {}
+        self._next_replicate: Counter[Genome] = Counter()
+        self.add(evaluations)
+
+    def add(self, evaluations: Iterable[Evaluation]) -> None:
+        """Take in what was measured, or failed."""
+        for evaluation in evaluations:
+            genome = evaluation.candidate.genome
+            if evaluation.fitness is None:
+                self._failed[genome] = None
+                continue
+            self._genomes.append(genome)
+            self._replicates.append(evaluation.candidate.replicate)
+            self._fitness.append(evaluation.fitness)
+
+    def __len__(self) -> int:
+        """Number of fitness values."""
+        return len(self._fitness)
+
+    @property
+    def masks(self) -> BoolArray:
+        """``(N, G)``: the mask of each fitness value; needs at least one."""
+        return np.array([genome.keeps for genome in self._genomes], dtype=np.bool_)
+
+    @property
+    def replicates(self) -> IntArray:
+        """``(N,)``: the replicate of each fitness value."""
+        return np.array(self._replicates, dtype=np.int64)
+
+    @property
+    def fitness(self) -> FloatArray:
+        """``(N,)``: higher is better."""
+        return np.array(self._fitness, dtype=np.float64)
+
+    @property
+    def genomes(self) -> list[Genome]:
+        """The different masks that have a fitness value, in the order first told."""
+        return [genome for genome in dict.fromkeys(self._genomes) if genome not in self._failed]
+
+    @property
+    def failed(self) -> list[Genome]:
+        """Masks of which an evaluation failed."""
+        return list(self._failed)
+
+    def means(self) -> dict[Genome, float]:
+        """Mean fitness of each different mask, in the order first told; masks that failed are left out."""
+        values: dict[Genome, list[float]] = {genome: [] for genome in self.genomes}
+        for genome, fitness in zip(self._genomes, self._fitness, strict=True):
+            if genome in values:
+                values[genome].append(fitness)
+        return {genome: sum(own) / len(own) for genome, own in values.items()}
+
+    def candidates(self, genomes: Sequence[Genome], fidelity: int) -> list[Candidate]:
+        """Ask for masks: one that was never asked for at replicate 0, others at their next unused replicate."""
+        asked = []
+        for genome in genomes:
+            replicate = SEARCH_REPLICATE + self._next_replicate[genome]
+            self._next_replicate[genome] += 1
+            asked.append(Candidate(genome, fidelity, replicate))
+        return asked
+
+    @property
+    def n_asked(self) -> int:
+        """Number of different masks that ``candidates`` has asked for."""
+        return len(self._next_replicate)
+
+    def was_asked(self, genome: Genome) -> bool:
+        """Whether ``candidates`` has ever asked for a mask."""
+        return genome in self._next_replicate

@@ -1,0 +1,80 @@
+"""The seam of surrogates: models that predict a mask's fitness from the noisy evaluations made so far.
+
+A surrogate is fitted anew whenever an optimizer has learned something; it sees masks, replicates and fitness, nothing
+else.  What it says of a mask is a *belief*: what the fitness is without the noise of one evaluation, and how sure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from search.observations import BoolArray, FloatArray, Observations
+from search.registry import PluginConfig, Registry
+
+# Fewer evaluations than this are not worth a model.
+LEAST_OBSERVATIONS = 8
+
+
+class SurrogateConfig(PluginConfig):
+    """Base of every surrogate's options."""
+
+
+@dataclass(frozen=True, slots=True)
+class Belief:
+    """What a surrogate says of masks, in units of fitness.
+
+    Attributes:
+        mean: ``(M,)``: expected fitness without the noise of an evaluation.
+        covariance: ``(M, M)``: of the errors of ``mean``.
+    """
+
+    mean: FloatArray
+    covariance: FloatArray
+
+    @property
+    def deviation(self) -> FloatArray:
+        """``(M,)``: standard deviation of the error of ``mean``."""
+        return np.sqrt(np.maximum(np.diagonal(self.covariance), 0.0))
+
+
+class Fit(Protocol):
+    """A surrogate fitted to evaluations."""
+
+    @property
+    def noise(self) -> float:
+        """Standard deviation of one evaluation around its mask's fitness at one replicate, as estimated."""
+        ...
+
+    def believe(self, masks: BoolArray) -> Belief:
+        """Predict masks ``(M, G)``; equal input gives equal output."""
+        ...
+
+
+class Surrogate(Protocol):
+    """Fits a model.
+
+    The promise: what ``fit`` gives depends only on the options, the seed and the observations of this call and the
+    earlier ones, in order, whatever the number of cores.
+    """
+
+    def fit(self, observations: Observations) -> Fit:
+        """Fit to at least ``LEAST_OBSERVATIONS`` fitness values of at least two different masks."""
+        ...
+
+
+SURROGATES: Registry[Surrogate] = Registry("surrogate", "search.surrogates")
+
+
+def build_surrogate(config: SurrogateConfig, seed: int) -> Surrogate:
+    """Construct the surrogate that options name."""
+    plugin: Any = SURROGATES.plugin(config.kind)
+    surrogate: Surrogate = plugin(config, seed)
+    return surrogate
+
+
+def is_worth_a_model(observations: Observations) -> bool:
+    """Whether there is enough to fit a surrogate to."""
+    return len(observations) >= LEAST_OBSERVATIONS and len(observations.genomes) > 1

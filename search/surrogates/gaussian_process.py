@@ -1,0 +1,251 @@
+"""A Gaussian process over masks: every gene, every pair of genes, neighbours once more, the draw of a replicate, noise.
+
+With bits as +-1, fitness is modelled as a sum of independent Gaussian effects.  Each kind of effect has one variance;
+the variances maximise the marginal likelihood times a weak log-normal prior, so that what the data do not show stays
+small.  Neighbours in the network's order have a kind of their own because co-adaptation is mostly between adjacent
+layers (Yosinski et al., NeurIPS 2014).  Reference: Rasmussen and Williams, "Gaussian Processes for Machine Learning",
+MIT Press 2006, ch. 2 and 5; a kernel of pairs for binary inputs: Baptista and Poloczek, ICML 2018.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve, lapack
+from scipy.optimize import minimize
+from threadpoolctl import ThreadpoolController
+
+from search.observations import BoolArray, FloatArray, IntArray, Observations
+from search.surrogate import SURROGATES, Belief, SurrogateConfig
+
+# Kinds of effect with the variance expected before any data, as a share of the variance of fitness.
+EXPECTED_SHARES = {
+    "genes": 0.5,
+    "pairs": 0.2,
+    "neighbours": 0.1,
+    "mask": 0.1,
+    "replicate": 0.05,
+    "noise": 0.3,
+}
+# Standard deviation of the logarithm of a variance before any data: a factor of about 20 each way is plausible.
+LOG_DEVIATION = 1.5
+SMALLEST_SHARE, LARGEST_SHARE = 1e-6, 1e2
+# Variances are fitted anew when the observations have grown by this factor; between, they are kept.
+GROWTH_BEFORE_REFIT = 1.2
+MOST_ITERATIONS = 40
+# The level of fitness is known to about its own spread before any data.
+LEVEL_SHARE = 1.0
+
+
+class GaussianProcessConfig(SurrogateConfig):
+    """Options of the Gaussian process; its variances are fitted."""
+
+    kind: Literal["gaussian_process"] = "gaussian_process"
+
+
+@SURROGATES.register(GaussianProcessConfig)
+class GaussianProcess:
+    """Fits variances now and then, effects at every call."""
+
+    def __init__(self, config: GaussianProcessConfig, seed: int) -> None:  # noqa: ARG002 - the same for every surrogate
+        """Start without knowledge; nothing is drawn."""
+        self._shares: dict[str, float] = {}
+        self._n_fitted = 0
+
+    def fit(self, observations: Observations) -> GaussianProcessFit:
+        """Fit to the observations; variances start from those of the last call."""
+        with _one_blas_thread():
+            data = _Data.of(observations)
+            if len(observations) >= GROWTH_BEFORE_REFIT * self._n_fitted or (
+                self._shares.keys() != data.kernels.keys()
+            ):
+                self._shares = _likeliest_shares(data, self._shares)
+                self._n_fitted = len(observations)
+            return GaussianProcessFit(data, self._shares)
+
+
+@dataclass(frozen=True, slots=True)
+class _Data:
+    """Observations as the model sees them: spins, standardised fitness, one kernel matrix per kind of effect."""
+
+    spins: FloatArray
+    targets: FloatArray
+    level: float
+    scale: float
+    kernels: dict[str, FloatArray]
+
+    @classmethod
+    def of(cls, observations: Observations) -> _Data:
+        spins = _spins(observations.masks)
+        fitness = observations.fitness
+        # Where all scores are alike, any scale will do.
+        scale = float(fitness.std()) or 1.0
+        kernels = _kernels_of_masks(spins, spins)
+        if len(observations.genomes) == len(observations):
+            # Without a repeated mask, what is its own cannot be told from noise.
+            del kernels["mask"]
+        if len(set(observations.replicates.tolist())) > 1:
+            kernels["replicate"] = _same_replicate(observations.replicates)
+        kernels["noise"] = np.eye(len(fitness))
+        level = float(fitness.mean())
+        return cls(spins, (fitness - level) / scale, level, scale, kernels)
+
+
+class GaussianProcessFit:
+    """Effects of genes and pairs given the data; see ``search.surrogate.Fit``."""
+
+    def __init__(self, data: _Data, shares: dict[str, float]) -> None:
+        """Factorise the covariance of the observations."""
+        self._data, self._shares = data, shares
+        total = _covariance(list(data.kernels.values()), np.array(list(shares.values())))
+        self._factor = cho_factor(total, lower=True, check_finite=False)
+        self._weights = cho_solve(self._factor, data.targets, check_finite=False)
+
+    @property
+    def noise(self) -> float:
+        """Standard deviation of one evaluation around its mask's fitness at one replicate."""
+        return float(np.sqrt(self._shares["noise"])) * self._data.scale
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """Fitted variance of each kind of effect, relative to the variance of the observed fitness."""
+        return dict(self._shares)
+
+    def believe(self, masks: BoolArray) -> Belief:
+        """Predict masks ``(M, G)`` at an average replicate."""
+        with _one_blas_thread():
+            spins = _spins(masks)
+            to_data = self._between(spins, self._data.spins)
+            mean = to_data @ self._weights
+            explained = to_data @ cho_solve(self._factor, to_data.T, check_finite=False)
+            covariance = self._between(spins, spins) - explained
+        scale = self._data.scale
+        return Belief(self._data.level + scale * mean, scale**2 * covariance)
+
+    def believe_contrasts(self, genes: FloatArray, pairs: FloatArray) -> Belief:
+        """Predict linear combinations of the effects.
+
+        Args:
+            genes: ``(M, G)``: how often each combination contains the effect of each bit (+1 against the mean of both).
+            pairs: ``(M, G, G)``: the same for the product of two bits; the upper triangle counts.
+
+        Returns:
+            Means and the covariance of ``M`` combinations, in units of fitness.
+        """
+        with _one_blas_thread():
+            n_genes = genes.shape[1]
+            upper = np.triu_indices(n_genes, 1)
+            features = np.hstack([self._data.spins, _pair_products(self._data.spins)])
+            combinations = np.hstack([genes, pairs[:, upper[0], upper[1]]])
+            variances = self._effect_variances(n_genes)
+            to_data = (combinations * variances) @ features.T
+            mean = to_data @ self._weights
+            explained = to_data @ cho_solve(self._factor, to_data.T, check_finite=False)
+            covariance = (combinations * variances) @ combinations.T - explained
+        return Belief(self._data.scale * mean, self._data.scale**2 * covariance)
+
+    def pair_effects(self) -> FloatArray:
+        """Expected effect of every pair's product of bits, ``(G, G)``, symmetric, in units of fitness."""
+        n_genes = self._data.spins.shape[1]
+        products = _pair_products(self._data.spins)
+        means = self._effect_variances(n_genes)[n_genes:] * (products.T @ self._weights)
+        effects = np.zeros((n_genes, n_genes))
+        effects[np.triu_indices(n_genes, 1)] = self._data.scale * means
+        return effects + effects.T
+
+    def _between(self, rows: FloatArray, columns: FloatArray) -> FloatArray:
+        """Covariance of the fitness of masks, without replicate and noise."""
+        kernels = _kernels_of_masks(rows, columns)
+        shared = [name for name in kernels if name in self._shares]
+        return _covariance(
+            [kernels[name] for name in shared], np.array([self._shares[name] for name in shared])
+        )
+
+    def _effect_variances(self, n_genes: int) -> FloatArray:
+        """Prior variance of every gene's effect, then of every pair's, ``(G + G (G - 1) / 2,)``."""
+        rows, columns = np.triu_indices(n_genes, 1)
+        of_pairs = np.full(len(rows), self._shares["pairs"] / max(1, len(rows)))
+        of_pairs[columns == rows + 1] += self._shares["neighbours"] / max(1, n_genes - 1)
+        return np.concatenate([np.full(n_genes, self._shares["genes"] / n_genes), of_pairs])
+
+
+def _spins(masks: BoolArray) -> FloatArray:
+    return np.where(masks, 1.0, -1.0)
+
+
+def _pair_products(spins: FloatArray) -> FloatArray:
+    rows, columns = np.triu_indices(spins.shape[1], 1)
+    return spins[:, rows] * spins[:, columns]
+
+
+def _kernels_of_masks(rows: FloatArray, columns: FloatArray) -> dict[str, FloatArray]:
+    """One ``(M, N)`` matrix per kind of effect that a mask has, each 1 between a mask and itself."""
+    n_genes = rows.shape[1]
+    overlap = rows @ columns.T
+    n_pairs = max(1, n_genes * (n_genes - 1) // 2)
+    neighbours = (rows[:, 1:] * rows[:, :-1]) @ (columns[:, 1:] * columns[:, :-1]).T
+    return {
+        "genes": overlap / n_genes,
+        "pairs": (overlap**2 - n_genes) / (2 * n_pairs),
+        "neighbours": neighbours / max(1, n_genes - 1),
+        "mask": (overlap == n_genes).astype(np.float64),
+    }
+
+
+def _same_replicate(replicates: IntArray) -> FloatArray:
+    return (replicates[:, None] == replicates[None, :]).astype(np.float64)
+
+
+def _covariance(kernels: list[FloatArray], shares: FloatArray) -> FloatArray:
+    total: FloatArray = np.tensordot(shares, np.stack(kernels), axes=1)
+    return total + LEVEL_SHARE
+
+
+def _likeliest_shares(data: _Data, start: dict[str, float]) -> dict[str, float]:
+    """Maximise marginal likelihood times prior over the logarithms of the variances."""
+    names = list(data.kernels)
+    kernels = list(data.kernels.values())
+    stacked = np.stack(kernels)
+    expected = np.log([EXPECTED_SHARES[name] for name in names])
+
+    def cost(logs: FloatArray) -> tuple[float, FloatArray]:
+        shares = np.exp(logs)
+        lower, info = lapack.dpotrf(_covariance(kernels, shares), lower=1)
+        if info != 0:
+            return 1e12, np.zeros_like(logs)
+        weights = cho_solve((lower, True), data.targets, check_finite=False)
+        inverse, _ = lapack.dpotri(lower, lower=1)
+        inverse = np.tril(inverse) + np.tril(inverse, -1).T
+        fit = data.targets @ weights + 2 * np.log(np.diagonal(lower)).sum()
+        misfit = inverse - np.outer(weights, weights)
+        slope = shares * np.einsum("ij,kij->k", misfit, stacked)
+        distance = (logs - expected) / LOG_DEVIATION
+        value = 0.5 * (fit + distance @ distance)
+        return float(value), 0.5 * slope + distance / LOG_DEVIATION
+
+    first = np.array(
+        [np.log(start.get(name, EXPECTED_SHARES[name])) for name in names], dtype=np.float64
+    )
+    bounds = [(np.log(SMALLEST_SHARE), np.log(LARGEST_SHARE))] * len(names)
+    found = minimize(
+        cost,
+        first,
+        jac=True,
+        method="L-BFGS-B",
+        bounds=bounds,
+        options={"maxiter": MOST_ITERATIONS},
+    )
+    return dict(zip(names, np.exp(found.x).tolist(), strict=True))
+
+
+@cache
+def _thread_pools() -> ThreadpoolController:
+    return ThreadpoolController()
+
+
+def _one_blas_thread() -> ThreadpoolController:
+    """Linear algebra on one thread: its last bits, and so what a search asks next, must not depend on the cores."""
+    return _thread_pools().limit(limits=1, user_api="blas")

@@ -1,0 +1,86 @@
+"""A random forest over masks, scikit-learn's: no assumption about which genes act together.
+
+A mask's belief is the mean over the trees, and the trees' disagreement tells how sure that is.  Reference: Breiman,
+"Random Forests", Machine Learning 45 (2001); as a surrogate: Hutter, Hoos and Leyton-Brown, "Sequential Model-Based
+Optimization for General Algorithm Configuration", LION 2011.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+from sklearn.ensemble import RandomForestRegressor
+
+from search.observations import BoolArray, FloatArray, IntArray, Observations
+from search.surrogate import SURROGATES, Belief, SurrogateConfig
+
+
+class RandomForestConfig(SurrogateConfig):
+    """Options of the random forest."""
+
+    kind: Literal["random_forest"] = "random_forest"
+    trees: int = Field(100, ge=10, le=10_000, description="number of trees")
+    smallest_leaf: int = Field(
+        3, ge=1, le=1000, description="evaluations that a leaf averages at least, against noise"
+    )
+
+
+@SURROGATES.register(RandomForestConfig)
+class RandomForest:
+    """Grows a new forest at every call."""
+
+    def __init__(self, config: RandomForestConfig, seed: int) -> None:
+        """Bind the options and the seed of the trees."""
+        self._config, self._seed = config, seed
+
+    def fit(self, observations: Observations) -> RandomForestFit:
+        """Fit to the observations, each relative to the mean of its replicate."""
+        masks, fitness = observations.masks, observations.fitness
+        targets = fitness - _replicate_effects(fitness, masks, observations.replicates)
+        forest = RandomForestRegressor(
+            n_estimators=self._config.trees,
+            min_samples_leaf=min(self._config.smallest_leaf, max(1, len(observations) // 4)),
+            max_features=1 / 3,
+            random_state=self._seed,
+        )
+        forest.fit(masks, targets)
+        residuals = targets - forest.predict(masks)
+        return RandomForestFit(forest, float(residuals.std()))
+
+
+class RandomForestFit:
+    """A grown forest; see ``search.surrogate.Fit``."""
+
+    def __init__(self, forest: RandomForestRegressor, noise: float) -> None:
+        """Bind the forest."""
+        self._forest, self.noise = forest, noise
+
+    def believe(self, masks: BoolArray) -> Belief:
+        """Predict masks ``(M, G)``."""
+        by_tree = np.stack([tree.predict(masks) for tree in self._forest.estimators_])
+        covariance = np.atleast_2d(np.cov(by_tree, rowvar=False))
+        return Belief(by_tree.mean(axis=0), covariance)
+
+
+def _replicate_effects(fitness: FloatArray, masks: BoolArray, replicates: IntArray) -> FloatArray:
+    """How far the replicate of each value lies above the first one, by the masks measured at both; 0 if there are none.
+
+    Masks that are measured again are the better ones: the mean of their replicate alone says nothing.
+    """
+    effects = np.zeros_like(fitness)
+    first = {
+        row.tobytes(): value
+        for row, value, replicate in zip(masks, fitness, replicates, strict=True)
+        if replicate == replicates.min()
+    }
+    for replicate in set(replicates.tolist()) - {int(replicates.min())}:
+        at_it = replicates == replicate
+        shared = [
+            value - first[row.tobytes()]
+            for row, value in zip(masks[at_it], fitness[at_it], strict=True)
+            if row.tobytes() in first
+        ]
+        effects[at_it] = float(np.mean(shared)) if shared else 0.0
+    return effects
