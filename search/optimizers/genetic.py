@@ -26,7 +26,7 @@ from search.linkage import linkage_of
 from search.observations import FloatArray, Observations
 from search.optimizer import OPTIMIZERS, OptimizerConfig, SearchProblem
 from search.structured_masks import structured_masks
-from search.surrogate import SURROGATES, Fit, SurrogateConfig, build_surrogate, is_worth_a_model
+from search.surrogate import SURROGATES, Fit, build_surrogate, is_worth_a_model
 from search.surrogates.gaussian_process import GaussianProcessConfig
 
 # A generation that finds nothing better raises the mutation rate by this factor, a success takes it back.
@@ -103,10 +103,7 @@ class Genetic:
 
     def ask(self) -> list[Candidate]:
         """Propose one generation; empty once every mask has been proposed."""
-        if not self._seen.genomes:
-            genomes = self._first_generation()
-        else:
-            genomes = self._next_generation()
+        genomes = self._first_generation() if not self._seen.genomes else self._next_generation()
         return self._seen.candidates(genomes, self._problem.search_fidelity)
 
     def tell(self, evaluations: Sequence[Evaluation]) -> None:

@@ -154,7 +154,8 @@ class GaussianProcessFit:
         means = self._effect_variances(n_genes)[n_genes:] * (products.T @ self._weights)
         effects = np.zeros((n_genes, n_genes))
         effects[np.triu_indices(n_genes, 1)] = self._data.scale * means
-        return effects + effects.T
+        symmetric: FloatArray = effects + effects.T
+        return symmetric
 
     def _between(self, rows: FloatArray, columns: FloatArray) -> FloatArray:
         """Covariance of the fitness of masks, without replicate and noise."""

@@ -40,16 +40,6 @@ def test_no_mask_is_proposed_twice_until_every_mask_has_been() -> None:
     assert len(proposed) == len(set(proposed)) == 2**6
 
 
-def test_elites_survive_a_worse_generation() -> None:
-    optimizer = genetic(10, elites=2)
-    best = max(agree_with(Genome.from_bitstring("0110100101"), optimizer), key=lambda g: g.keeps)
-    asked = optimizer.ask()
-    optimizer.tell([Evaluation(c, Outcome.MEASURED, -1.0, 0.0) for c in asked])
-    fitness = sorted(individual.fitness.values[0] for individual in optimizer._parents)
-    assert fitness[-2] > 0 > fitness[-3]
-    assert best.n_genes == 10
-
-
 def test_deap_draws_do_not_move_the_callers_random_stream() -> None:
     random.seed(4)
     expected = random.Random(4).random()
@@ -59,11 +49,11 @@ def test_deap_draws_do_not_move_the_callers_random_stream() -> None:
     assert random.random() == expected
 
 
-def test_as_many_elites_as_offspring_are_refused_with_both_numbers() -> None:
+def test_nothing_but_reevaluations_is_refused_with_both_numbers() -> None:
     with pytest.raises(
-        ValidationError, match=r"elites \(24\) must be fewer than population_size \(24\)"
+        ValidationError, match=r"reevaluations \(24\) must be fewer than population_size \(24\)"
     ):
-        GeneticConfig(elites=24)
+        GeneticConfig(reevaluations=24)
 
 
 def test_with_many_genes_prefixes_leave_budget_to_breed_with() -> None:
