@@ -201,8 +201,8 @@ def _same_replicate(replicates: IntArray) -> FloatArray:
 
 
 def _covariance(kernels: list[FloatArray], shares: FloatArray) -> FloatArray:
-    total: FloatArray = np.tensordot(shares, np.stack(kernels), axes=1)
-    return total + LEVEL_SHARE
+    total: FloatArray = np.tensordot(shares, np.stack(kernels), axes=1) + LEVEL_SHARE
+    return total
 
 
 def _likeliest_shares(data: _Data, start: dict[str, float]) -> dict[str, float]:
