@@ -9,6 +9,7 @@ MIT Press 2006, ch. 2 and 5; a kernel of pairs for binary inputs: Baptista and P
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
@@ -197,7 +198,7 @@ def _kernels_of_masks(rows: FloatArray, columns: FloatArray) -> dict[str, FloatA
 
 
 def _same_replicate(replicates: IntArray) -> FloatArray:
-    return (replicates[:, None] == replicates[None, :]).astype(np.float64)
+    return np.equal.outer(replicates, replicates).astype(np.float64)
 
 
 def _covariance(kernels: list[FloatArray], shares: FloatArray) -> FloatArray:
@@ -247,6 +248,7 @@ def _thread_pools() -> ThreadpoolController:
     return ThreadpoolController()
 
 
-def _one_blas_thread() -> ThreadpoolController:
+def _one_blas_thread() -> AbstractContextManager[object]:
     """Linear algebra on one thread: its last bits, and so what a search asks next, must not depend on the cores."""
-    return _thread_pools().limit(limits=1, user_api="blas")
+    limit: AbstractContextManager[object] = _thread_pools().limit(limits=1, user_api="blas")
+    return limit
