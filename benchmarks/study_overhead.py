@@ -29,9 +29,10 @@ from search.decisions import DecisionLog
 from search.evaluation import Arm, Candidate, Evaluation
 from search.ledger import JsonLinesLedger, Row
 from search.optimizer import Optimizer
+from search.optimizers import build_optimizer
 from search.recorded import RecordedEvaluator
 from search.study import Study
-from service.composition import build_optimizer, compose
+from service.composition import compose
 from service.spec import SearchSpec
 
 SPEC = Path(__file__).parent.parent / "examples" / "digits.json"
@@ -97,7 +98,7 @@ def search_once(
                 bench.evaluator, ledger, decisions, chunk_size=bench.plan.candidates_at_once
             )
             ledger.seconds = 0.0
-            timed = TimedOptimizer(build_optimizer(spec, bench.problem))
+            timed = TimedOptimizer(build_optimizer(spec.optimizer, bench.problem, spec.seed))
             arm = Arm(spec.finetune.learning_rates[0])
             load = OtherLoad()
             found = Study(timed, recorded, bench.problem, arm).run()

@@ -17,7 +17,7 @@ from search.genome import Genome, keep_all, prefixes, transfer_all
 def structured_masks(
     n_genes: int, at_most: int, gradient_ratios: Sequence[float] | None = None
 ) -> list[Genome]:
-    """Give up to ``at_most`` different structured masks, the pure ones first, then of every kind in turns.
+    """Give up to ``at_most`` different structured masks: pure ones, prefixes if all fit, then of every kind in turns.
 
     Args:
         n_genes: Length of a mask.
@@ -25,15 +25,22 @@ def structured_masks(
         gradient_ratios: One per gene, if they were measured: a high one says that the gene wants to change.
     """
     own, source = keep_all(n_genes), transfer_all(n_genes)
-    kinds = [prefixes(n_genes), _complements(prefixes(n_genes))]
+    kinds = [_complements(prefixes(n_genes))]
     if gradient_ratios is not None:
         kinds.append(nested_masks(gradient_ratios))
     kinds.append([source.flipped(gene) for gene in range(n_genes)])
     kinds.append([own.flipped(gene) for gene in range(n_genes)])
-    each = max(1, (at_most - 2) // len(kinds)) if sum(map(len, kinds)) > at_most - 2 else n_genes
+    first = [own, source]
+    # Every search is compared with all prefixes in the end, so that measuring them now costs nothing.
+    if n_genes - 1 <= at_most - len(first):
+        first += prefixes(n_genes)
+    else:
+        kinds.insert(0, prefixes(n_genes))
+    room = at_most - len(first)
+    each = n_genes if sum(map(len, kinds)) <= room else max(1, room // len(kinds))
     spaced = [_evenly_spaced(kind, each) for kind in kinds]
     in_turns = [genome for turn in zip_longest(*spaced) for genome in turn if genome is not None]
-    return list(dict.fromkeys([own, source, *in_turns]))[:at_most]
+    return list(dict.fromkeys([*first, *in_turns]))[:at_most]
 
 
 def nested_masks(gradient_ratios: Sequence[float]) -> list[Genome]:

@@ -29,8 +29,7 @@ from models.weights_source import WeightsContext, WeightsSource, open_weights
 from models.workers.pool import PooledEvaluator
 from search.decisions import DecisionLog
 from search.errors import InvalidInputError
-from search.optimizer import Optimizer, SearchProblem
-from search.optimizers import OPTIMIZERS
+from search.optimizer import SearchProblem
 from service.planning import Workers, build_evaluator, commit_to_plan
 from service.result import Document
 from service.source_task import check_source_task, read_retention
@@ -158,13 +157,6 @@ def draw_up(
     genes = build_gene_map(context.meta_network(), source.shapes(), spec.genome)
     problem = SearchProblem(genes.n_genes, spec.finetune.steps, spec.budget.evaluations)
     return Blueprint(family, dataset, shape, context, source, target, genes, problem)
-
-
-def build_optimizer(options: SearchOptions, problem: SearchProblem) -> Optimizer:
-    """Construct the optimizer that a spec names."""
-    seed = derive_seed(options.seed, "optimizer") % 2**32
-    plugin = OPTIMIZERS.plugin(options.optimizer.kind)
-    return plugin(options.optimizer, problem, seed)  # type: ignore[call-arg]
 
 
 def compose(

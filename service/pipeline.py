@@ -12,16 +12,18 @@ from contextlib import closing
 from pathlib import Path
 
 from models.inputs import InputFolder
+from models.randomness import derive_seed
 from search.decisions import DecisionLog
 from search.evaluation import Arm
 from search.final import FINAL_PHASE, FinalOutcome, run_final
 from search.genome import keep_all, transfer_all
 from search.learning_rate import PREPARING_PHASE, choose_arm
 from search.ledger import Ledger
+from search.optimizers import build_optimizer
 from search.race import RACE_PHASE, RaceOutcome, run_race
 from search.recorded import RecordedEvaluator
 from search.study import SEARCH_PHASE, Study, StudyOutcome
-from service.composition import Workbench, build_optimizer, compose
+from service.composition import Workbench, compose
 from service.delivery import Found, deliver
 from service.progress import ProgressTracker
 from service.result import Progress, SearchResult
@@ -122,9 +124,9 @@ def _search(
             return "time_budget"
         return None
 
-    return Study(
-        build_optimizer(options, bench.problem), recorded, bench.problem, arm, out_of_time
-    ).run()
+    seed = derive_seed(options.seed, "optimizer") % 2**32
+    optimizer = build_optimizer(options.optimizer, bench.problem, seed)
+    return Study(optimizer, recorded, bench.problem, arm, out_of_time).run()
 
 
 def _final(

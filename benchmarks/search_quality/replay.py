@@ -15,7 +15,7 @@ from search.genome import Genome
 from search.leaders import leading_masks
 from search.ledger import InMemoryLedger
 from search.optimizer import Optimizer, SearchProblem
-from search.optimizers import OPTIMIZERS
+from search.optimizers import OPTIMIZERS, build_optimizer
 from search.recorded import RecordedEvaluator
 from search.study import Study
 
@@ -75,10 +75,9 @@ def found_in(evaluations: Sequence[Evaluation]) -> Found:
 
 def build(options: dict[str, Any], n_genes: int, budget: int, seed: int) -> Optimizer:
     """Construct one of transfermask's optimizers."""
-    config = OPTIMIZERS.config(options["kind"]).model_validate(options)
+    config: Any = OPTIMIZERS.config(options["kind"]).model_validate(options)
     problem = SearchProblem(n_genes, SEARCH_FIDELITY, budget)
-    optimizer: Optimizer = OPTIMIZERS.plugin(options["kind"])(config, problem, seed)  # type: ignore[call-arg]
-    return optimizer
+    return build_optimizer(config, problem, seed)
 
 
 def run_study(

@@ -24,7 +24,8 @@ from search.evaluation import Candidate, Evaluation
 from search.genome import Genome
 from search.linkage import linkage_of
 from search.observations import FloatArray, Observations
-from search.optimizer import OPTIMIZERS, OptimizerConfig, SearchProblem
+from search.optimizer import OPTIMIZERS, SearchProblem
+from search.rungs import RungedConfig
 from search.structured_masks import structured_masks
 from search.surrogate import SURROGATES, Fit, build_surrogate, is_worth_a_model
 from search.surrogates.gaussian_process import GaussianProcessConfig
@@ -35,7 +36,7 @@ MUTATION_GROWTH = 1.5
 HIGHEST_MUTATION = 4.0
 
 
-class GeneticConfig(OptimizerConfig):
+class GeneticConfig(RungedConfig):
     """Options of a search by genetic algorithm."""
 
     kind: Literal["genetic"] = "genetic"

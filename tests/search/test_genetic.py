@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 
+import numpy as np
 import pytest
 from pydantic import ValidationError
 
@@ -33,7 +35,7 @@ def test_the_first_generation_holds_the_masks_everybody_would_try() -> None:
 
 
 def test_no_mask_is_proposed_twice_until_every_mask_has_been() -> None:
-    optimizer = genetic(6, population_size=10)
+    optimizer = genetic(6, population_size=10, reevaluations=0)
     proposed: list[Genome] = []
     while generation := agree_with(keep_all(6), optimizer):
         proposed += generation
@@ -56,7 +58,43 @@ def test_nothing_but_reevaluations_is_refused_with_both_numbers() -> None:
         GeneticConfig(reevaluations=24)
 
 
-def test_with_many_genes_prefixes_leave_budget_to_breed_with() -> None:
+def test_with_many_genes_structured_masks_leave_room_for_random_ones() -> None:
     first = Genetic(GeneticConfig(), SearchProblem(161, 40, 100), 0).ask()
-    assert len(first) <= 2 + 100 // 4
-    assert {keep_all(161), transfer_all(161)} <= {candidate.genome for candidate in first}
+    pure = {keep_all(161), transfer_all(161)}
+    assert pure <= {candidate.genome for candidate in first}
+    n_structured = sum(
+        len(set(pairwise(c.genome.keeps)) - {(True, True), (False, False)}) <= 1 for c in first
+    )
+    assert n_structured <= len(first) / 2 + 2
+
+
+def test_leaders_are_measured_again_at_their_next_replicate() -> None:
+    optimizer = genetic(10, reevaluations=2)
+    hidden = Genome.from_bitstring("0110100101")
+    first = agree_with(hidden, optimizer)
+    again = [c for c in optimizer.ask() if c.replicate == 1]
+    assert len(again) == 2
+    assert {c.genome for c in again} <= set(first)
+
+
+def test_screening_measures_what_the_surrogate_expects_most_of() -> None:
+    hidden = Genome.from_bitstring("0110100101" * 2)
+
+    def mean_of_later_generations(**options: object) -> float:
+        optimizer = genetic(20, seed=3, reevaluations=0, **options)
+        agree_with(hidden, optimizer)
+        later = [mask for _ in range(2) for mask in agree_with(hidden, optimizer)]
+        return float(np.mean([mask.agreement(hidden) for mask in later]))
+
+    assert mean_of_later_generations() > mean_of_later_generations(surrogate=None) + 0.1
+
+
+def test_mutation_widens_while_nothing_better_comes_and_narrows_again() -> None:
+    optimizer = genetic(20, surrogate=None)
+    rates = []
+    for score in (0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.9, 0.95):
+        asked = optimizer.ask()
+        optimizer.tell([Evaluation(c, Outcome.MEASURED, score, 0.0) for c in asked])
+        rates.append(optimizer._mutation_rate())
+    assert max(rates) == pytest.approx(4 / 20)
+    assert rates[-1] < max(rates)

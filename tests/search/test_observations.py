@@ -1,0 +1,39 @@
+"""Tests of what an optimizer has seen."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from search.evaluation import Candidate, Evaluation, Outcome
+from search.genome import Genome
+from search.observations import Observations
+
+A, B, C = (Genome.from_bitstring(bits) for bits in ("001", "010", "100"))
+
+
+def measured(genome: Genome, fitness: float | None, replicate: int = 0) -> Evaluation:
+    outcome = Outcome.DIVERGED if fitness is None else Outcome.MEASURED
+    return Evaluation(Candidate(genome, 40, replicate), outcome, fitness, 0.0)
+
+
+def test_a_mask_is_asked_for_at_its_next_unused_replicate() -> None:
+    seen = Observations()
+    asked = seen.candidates([A, B, A], 40) + seen.candidates([A], 40)
+    assert [(c.genome, c.replicate) for c in asked] == [(A, 0), (B, 0), (A, 1), (A, 2)]
+    assert (seen.was_asked(A), seen.was_asked(C), seen.n_asked) == (True, False, 2)
+
+
+def test_arrays_are_in_the_order_told() -> None:
+    seen = Observations([measured(B, 0.5), measured(A, 0.25, 3)])
+    assert seen.masks.tolist() == [[False, True, False], [False, False, True]]
+    assert seen.replicates.tolist() == [0, 3]
+    np.testing.assert_array_equal(seen.fitness, [0.5, 0.25])
+
+
+def test_a_mask_that_failed_once_has_no_mean() -> None:
+    seen = Observations(
+        [measured(A, 0.2), measured(A, 0.4, 1), measured(B, 0.9), measured(B, None)]
+    )
+    assert seen.means() == {A: 0.30000000000000004}
+    assert seen.genomes == [A]
+    assert seen.failed == [B]
