@@ -206,41 +206,46 @@ def _covariance(kernels: list[FloatArray], shares: FloatArray) -> FloatArray:
     return total
 
 
-def _likeliest_shares(data: _Data, start: dict[str, float]) -> dict[str, float]:
-    """Maximise marginal likelihood times prior over the logarithms of the variances."""
-    names = list(data.kernels)
-    kernels = list(data.kernels.values())
-    stacked = np.stack(kernels)
-    expected = np.log([EXPECTED_SHARES[name] for name in names])
+class Likelihood:
+    """Minus the logarithm of marginal likelihood times prior, as a function of the logarithms of the variances.
 
-    def cost(logs: FloatArray) -> tuple[float, FloatArray]:
+    Rasmussen and Williams, eq. 5.8 and 5.9.
+    """
+
+    def __init__(self, data: _Data) -> None:
+        """Bind the data; variances come in the order of its kernels."""
+        self._targets = data.targets
+        self._kernels = list(data.kernels.values())
+        self._stacked = np.stack(self._kernels)
+        self.expected: FloatArray = np.log([EXPECTED_SHARES[name] for name in data.kernels])
+
+    def __call__(self, logs: FloatArray) -> tuple[float, FloatArray]:
+        """Give the value, up to a constant, and its gradient."""
         shares = np.exp(logs)
-        lower, info = lapack.dpotrf(_covariance(kernels, shares), lower=1)
-        if info != 0:
+        lower, failed = lapack.dpotrf(_covariance(self._kernels, shares), lower=1)
+        if failed:
             return 1e12, np.zeros_like(logs)
-        weights = cho_solve((lower, True), data.targets, check_finite=False)
+        weights = cho_solve((lower, True), self._targets, check_finite=False)
         inverse, _ = lapack.dpotri(lower, lower=1)
         inverse = np.tril(inverse) + np.tril(inverse, -1).T
-        fit = data.targets @ weights + 2 * np.log(np.diagonal(lower)).sum()
-        misfit = inverse - np.outer(weights, weights)
-        slope = shares * np.einsum("ij,kij->k", misfit, stacked)
-        distance = (logs - expected) / LOG_DEVIATION
-        value = 0.5 * (fit + distance @ distance)
-        return float(value), 0.5 * slope + distance / LOG_DEVIATION
+        misfit = self._targets @ weights + 2 * np.log(np.diagonal(lower)).sum()
+        slope = shares * np.einsum("ij,kij->k", inverse - np.outer(weights, weights), self._stacked)
+        distance = (logs - self.expected) / LOG_DEVIATION
+        value = 0.5 * float(misfit + distance @ distance)
+        return value, 0.5 * slope + distance / LOG_DEVIATION
 
-    first = np.array(
-        [np.log(start.get(name, EXPECTED_SHARES[name])) for name in names], dtype=np.float64
-    )
-    bounds = [(np.log(SMALLEST_SHARE), np.log(LARGEST_SHARE))] * len(names)
-    found = minimize(
-        cost,
-        first,
-        jac=True,
-        method="L-BFGS-B",
-        bounds=bounds,
-        options={"maxiter": MOST_ITERATIONS},
-    )
-    return dict(zip(names, np.exp(found.x).tolist(), strict=True))
+
+def _likeliest_shares(data: _Data, start: dict[str, float]) -> dict[str, float]:
+    """Maximise the likelihood, from the variances that were likeliest before."""
+    cost = Likelihood(data)
+    first = [
+        np.log(start[name]) if name in start else expected
+        for name, expected in zip(data.kernels, cost.expected, strict=True)
+    ]
+    bounds = [(np.log(SMALLEST_SHARE), np.log(LARGEST_SHARE))] * len(first)
+    options = {"maxiter": MOST_ITERATIONS}
+    found = minimize(cost, first, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
+    return dict(zip(data.kernels, np.exp(found.x).tolist(), strict=True))
 
 
 @cache
