@@ -101,7 +101,7 @@ class GaussianProcessFit:
     def __init__(self, data: _Data, shares: dict[str, float]) -> None:
         """Factorise the covariance of the observations."""
         self._data, self._shares = data, shares
-        total = _covariance(list(data.kernels.values()), np.array(list(shares.values())))
+        total = _covariance(np.stack(list(data.kernels.values())), np.array(list(shares.values())))
         self._factor = cho_factor(total, lower=True, check_finite=False)
         self._weights = cho_solve(self._factor, data.targets, check_finite=False)
 
@@ -162,9 +162,8 @@ class GaussianProcessFit:
         """Covariance of the fitness of masks, without replicate and noise."""
         kernels = _kernels_of_masks(rows, columns)
         shared = [name for name in kernels if name in self._shares]
-        return _covariance(
-            [kernels[name] for name in shared], np.array([self._shares[name] for name in shared])
-        )
+        shares = np.array([self._shares[name] for name in shared])
+        return _covariance(np.stack([kernels[name] for name in shared]), shares)
 
     def _effect_variances(self, n_genes: int) -> FloatArray:
         """Prior variance of every gene's effect, then of every pair's, ``(G + G (G - 1) / 2,)``."""
@@ -201,8 +200,9 @@ def _same_replicate(replicates: IntArray) -> FloatArray:
     return np.equal.outer(replicates, replicates).astype(np.float64)
 
 
-def _covariance(kernels: list[FloatArray], shares: FloatArray) -> FloatArray:
-    total: FloatArray = np.tensordot(shares, np.stack(kernels), axes=1) + LEVEL_SHARE
+def _covariance(kernels: FloatArray, shares: FloatArray) -> FloatArray:
+    """Sum the kernels ``(K, M, N)`` by their shares ``(K,)``, and the level that all masks have in common."""
+    total: FloatArray = np.tensordot(shares, kernels, axes=1) + LEVEL_SHARE
     return total
 
 
@@ -215,8 +215,7 @@ class Likelihood:
     def __init__(self, data: _Data) -> None:
         """Bind the data; variances come in the order of its kernels."""
         self._targets = data.targets
-        self._kernels = list(data.kernels.values())
-        self._stacked = np.stack(self._kernels)
+        self._kernels = np.stack(list(data.kernels.values()))
         self.expected: FloatArray = np.log([EXPECTED_SHARES[name] for name in data.kernels])
 
     def __call__(self, logs: FloatArray) -> tuple[float, FloatArray]:
@@ -229,7 +228,8 @@ class Likelihood:
         inverse, _ = lapack.dpotri(lower, lower=1)
         inverse = np.tril(inverse) + np.tril(inverse, -1).T
         misfit = self._targets @ weights + 2 * np.log(np.diagonal(lower)).sum()
-        slope = shares * np.einsum("ij,kij->k", inverse - np.outer(weights, weights), self._stacked)
+        mismatch = (inverse - np.outer(weights, weights)).ravel()
+        slope = shares * (self._kernels.reshape(len(shares), -1) @ mismatch)
         distance = (logs - self.expected) / LOG_DEVIATION
         value = 0.5 * float(misfit + distance @ distance)
         return value, 0.5 * slope + distance / LOG_DEVIATION

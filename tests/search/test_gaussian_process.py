@@ -91,8 +91,9 @@ def test_contrasts_agree_with_beliefs_about_masks() -> None:
 
 def test_the_gradient_of_the_likelihood_is_right() -> None:
     observations, _ = observed(40, noise=0.5, seed=5, n_replicates=2)
-    cost = Likelihood(_Data.of(observations))
-    point = np.full(5, -1.0)
+    data = _Data.of(observations)
+    cost = Likelihood(data)
+    point = np.full(len(data.kernels), -1.0)
     assert check_grad(lambda p: cost(p)[0], lambda p: cost(p)[1], point) < 1e-3
 
 
