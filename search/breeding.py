@@ -63,27 +63,26 @@ class Breeder:
         pool = [_Individual(genome, fitness) for genome, fitness in parents.items()]
         bred: dict[Genome, None] = {}
         idle = 0
-        while len(bred) < count and idle < ATTEMPTS:
-            child = self._child(pool, mutation_rate, linkage)
-            if child in bred or is_taken(child):
-                idle += 1
-                continue
-            bred[child] = None
-            idle = 0
+        with self._stream:
+            while len(bred) < count and idle < ATTEMPTS:
+                child = self._child(pool, mutation_rate, linkage)
+                is_new = child not in bred and not is_taken(child)
+                idle = 0 if is_new else idle + 1
+                if is_new:
+                    bred[child] = None
         return list(bred)
 
     def _child(
         self, pool: Sequence[_Individual], mutation_rate: float, linkage: FloatArray | None
     ) -> Genome:
-        with self._stream:
-            mother, father = tools.selTournament(pool, 2, self._tournament_size)
-            child, other = list(mother), list(father)
-            if self._rng.random() < self._crossover_probability:
-                if linkage is None:
-                    tools.cxUniform(child, other, indpb=0.5)
-                else:
-                    child = self._linked(child, other, linkage)
-            tools.mutFlipBit(child, indpb=mutation_rate)
+        mother, father = tools.selTournament(pool, 2, self._tournament_size)
+        child, other = list(mother), list(father)
+        if self._rng.random() < self._crossover_probability:
+            if linkage is None:
+                tools.cxUniform(child, other, indpb=0.5)
+            else:
+                child = self._linked(child, other, linkage)
+        tools.mutFlipBit(child, indpb=mutation_rate)
         return Genome.from_bits(child)
 
     def _linked(
