@@ -20,7 +20,7 @@ class Progress(Document):
     """Where a running search is.
 
     ``fraction`` and ``eta_seconds`` are over all phases; ``best_fitness`` is the best selection score so far, an
-    optimistic figure.
+    optimistic figure.  ``message`` says so where a pure strategy is clearly ahead of everything tried.
     """
 
     phase: str = "preparing"
@@ -32,6 +32,7 @@ class Progress(Document):
     best_mask: str | None = None
     seconds: float = 0.0
     eta_seconds: float | None = None
+    message: str | None = None
 
 
 class Estimate(Document):
