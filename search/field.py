@@ -58,5 +58,5 @@ class Field:
 
 
 def half_of(count: int, at_least: int) -> int:
-    """How many of ``count`` go on when half of them do, rounded up; not fewer than ``at_least`` if there are so many."""
+    """How many of ``count`` go on: half, rounded up, but not fewer than ``at_least`` if there are so many."""
     return max(min(count, at_least), -(-count // 2))

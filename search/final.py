@@ -1,7 +1,7 @@
 """The final: the winner of the race and the baselines at full length, on draws that chose nothing.
 
-Winner and learning rates were chosen in the race, on validation data.  The test split is read once, after the final, for
-the winner and the baselines; what was read is a row of the ledger.
+Winner and learning rates were chosen in the race, on validation data.  The test split is read once, after the final,
+for the winner and the baselines; what was read is a row of the ledger.
 """
 
 from __future__ import annotations

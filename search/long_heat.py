@@ -1,8 +1,8 @@
 """The long heat of the race: at full length, each mask at each learning rate, half of the field at a time.
 
-Winner and learning rates are chosen here, on draws that the final does not use: what is chosen on the trainings that are
-then tested takes their luck along into the verdict (docs/decisions/0013-chosen-in-the-race.md).  Halving after one
-replicate is successive halving: Karnin, Koren and Somekh, "Almost Optimal Exploration in Multi-Armed Bandits", ICML 2013.
+Winner and learning rates are chosen here, on draws that the final does not use: what is chosen on the trainings that
+are then tested takes their luck along into the verdict (docs/decisions/0013-chosen-in-the-race.md).  Halving after
+every replicate follows Karnin, Koren and Somekh, "Almost Optimal Exploration in Multi-Armed Bandits", ICML 2013.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class LongHeat:
                     if arm in own_arms[genome]
                 ],
             )
-            ranked = {g: _at_each_rate(evaluations, g, own_arms[g]) for g in field.genomes}
+            ranked = {g: at_each_rate(evaluations, g, own_arms[g]) for g in field.genomes}
             entries = sorted(
                 (own[0] for own in ranked.values() if own), key=lambda entry: entry.standing.order
             )
@@ -101,10 +101,10 @@ class LongHeat:
         return field.only(set(order)).narrowed(half)
 
 
-def _at_each_rate(
+def at_each_rate(
     evaluations: Sequence[Evaluation], genome: Genome, arms: Sequence[Arm]
 ) -> list[Entry]:
-    """One mask at the rates that it still races at, its best first; rates at which it failed are left out."""
+    """Enter one mask at each of some rates, its best first; rates at which it failed are left out."""
     own = [e for e in evaluations if e.candidate.genome == genome]
     entries = [
         Entry(standing, arm)

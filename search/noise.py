@@ -45,16 +45,18 @@ def measure_noise(evaluations: Sequence[Evaluation]) -> Noise:
         return Noise(None, None)
     means = np.nansum(scores, axis=1, keepdims=True) / per_mask
     within = np.where(measured, scores - means, 0.0)
-    squares = float((within**2).sum())
-    total = float(np.sqrt(squares / (n_cells - n_masks)))
+    total = float(np.sqrt((within**2).sum() / (n_cells - n_masks)))
     # Replicate effects by the normal equations, after the masks' effects are taken out of both sides.
     weights = np.diag(measured.sum(axis=0)) - (measured / per_mask).T @ measured
     shifts = within.sum(axis=0)
-    explained = float(shifts @ np.linalg.lstsq(weights, shifts, rcond=1e-9)[0])
+    effects = np.where(measured, np.linalg.lstsq(weights, shifts, rcond=1e-9)[0], 0.0)
+    residuals = np.where(
+        measured, within - effects + effects.sum(axis=1, keepdims=True) / per_mask, 0.0
+    )
     degrees = n_cells - n_masks - (scores.shape[1] - 1)
     if degrees < 1:
         return Noise(total, None)
-    return Noise(total, float(np.sqrt(max(0.0, squares - explained) / degrees)), degrees)
+    return Noise(total, float(np.sqrt((residuals**2).sum() / degrees)), degrees)
 
 
 def _table(evaluations: Sequence[Evaluation]) -> FloatArray:

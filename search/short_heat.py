@@ -1,7 +1,7 @@
 """The short heat of the race: everyone again at the search fidelity, replicate by replicate, clear losers dropped.
 
-What leads after a brief training says little about the end (docs/decisions/0009-long-heat.md), so this heat measures the
-noise and drops only what is certainly worse than the best of its own kind.
+What leads after a brief training says little about the end (docs/decisions/0009-long-heat.md), so this heat measures
+the noise and drops only what is clearly worse than the best of its own kind.
 """
 
 from __future__ import annotations

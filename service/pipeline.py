@@ -99,9 +99,7 @@ def run_phases(
             final=options.final,
         )
         tracker.enter(FINAL_PHASE)
-        final = run_final(
-            recorded, bench.final_evaluator, race.entries, arm, options.final
-        )
+        final = run_final(recorded, bench.final_evaluator, race.entries, arm, options.final)
     found = Found(study, race, final)
     seconds = recorded.elapsed_seconds
     result = deliver(found, options, bench, decisions=decisions, folder=folder, seconds=seconds)
@@ -127,4 +125,3 @@ def _search(
     return Study(
         build_optimizer(options, bench.problem), recorded, bench.problem, arm, out_of_time
     ).run()
-

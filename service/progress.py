@@ -79,7 +79,10 @@ class ProgressTracker:
         if phase == SEARCH_PHASE:
             self._evaluations += len(evaluations)
             self._generation = generation
-            self._futility.add(generation, evaluations)
+            fidelity = self._options.finetune.steps
+            self._futility.add(
+                generation, [e for e in evaluations if e.candidate.fidelity == fidelity]
+            )
             for evaluation in evaluations:
                 self._consider(evaluation)
         self._tell()
