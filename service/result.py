@@ -59,7 +59,7 @@ class GeneReport(Document):
 
 
 class FitnessReport(Estimate):
-    """Validation fitness at full length: a selection score, optimistic for the winner."""
+    """Validation fitness in the final; optimistic for the winner, which the same validation samples chose."""
 
     replicates: int
 
