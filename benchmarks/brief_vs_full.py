@@ -22,9 +22,9 @@ from models.inputs import InputFolder
 from models.plans.plan import fused_plan
 from search.decisions import DecisionLog
 from search.evaluation import FINAL_REPLICATE, SEARCH_REPLICATE, Arm, Candidate
-from search.final import at_own_best_arm
 from search.genome import Genome, keep_all, prefixes, transfer_all
 from search.ledger import InMemoryLedger
+from search.long_heat import at_each_rate
 from service.composition import compose
 from service.spec import SearchSpec
 
@@ -56,11 +56,16 @@ def measure(seed: int, folder: Path) -> dict[str, Any]:
         )
     ]
     labels = bench.task.data.test.labels
+    own_best = [entries[0] for mask in masks if (entries := at_each_rate(full, mask, arms))]
     test = {
-        contender.genome: float(
-            bench.artifacts.answers(contender.candidates, labels).target.hits.double().mean()
+        entry.genome: float(
+            bench.artifacts.answers(
+                [Candidate(entry.genome, spec.final.steps, FINAL_REPLICATE, entry.arm)], labels
+            )
+            .target.hits.double()
+            .mean()
         )
-        for contender in at_own_best_arm(full, arms)
+        for entry in own_best
     }
     pairs = {
         evaluation.candidate.genome: (evaluation.fitness, test[evaluation.candidate.genome])

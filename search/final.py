@@ -1,7 +1,7 @@
-"""The final: finalists and baselines at full length, each at its own best learning rate.
+"""The final: the winner of the race and the baselines at full length, on draws that chose nothing.
 
-Winner and learning rates are chosen on validation data.  The test split is read once, after that, for the winner
-and the baselines; what was read is a row of the ledger.
+Winner and learning rates were chosen in the race, on validation data.  The test split is read once, after the final,
+for the winner and the baselines; what was read is a row of the ledger.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from search.errors import InvalidInputError
 from search.evaluation import FINAL_REPLICATE, Arm, Candidate, Evaluation, Evaluator
-from search.genome import Genome
+from search.genome import Genome, keep_all, prefixes, transfer_all
+from search.long_heat import Entry
 from search.ranking import Standing, rank
 from search.recorded import RecordedEvaluator
 
@@ -29,10 +30,14 @@ class FinalOptions(BaseModel):
 
     steps: int = Field(600, ge=0, le=10_000_000, description="fine-tuning steps at full length")
     finalists: int = Field(
-        3, ge=1, le=100, description="best masks of the race, besides the baselines"
+        3,
+        ge=1,
+        le=100,
+        description="masks, besides the baselines, that stay in the race to its end; the final tests the best of them, "
+        "the next one if that diverges",
     )
     replicates: int = Field(
-        5, ge=2, le=100, description="fresh draws; at least 2, intervals need a spread"
+        8, ge=2, le=100, description="fresh draws; at least 2, intervals need a spread"
     )
     learning_rate_factors: tuple[float, ...] = Field(
         (0.3, 1.0, 3.0),
@@ -69,11 +74,11 @@ class FinalOptions(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """One mask in the final, at its best learning rate.
+    """One mask in the final.
 
     Attributes:
         standing: The mask and its mean over the final's replicates.
-        arm: The learning rate that was best for it on validation data.
+        arm: The learning rate that was best for it in the race.
         evaluations: One per replicate, in order.
     """
 
@@ -88,7 +93,7 @@ class Contender:
 
     @property
     def fitness(self) -> NDArray[np.float64]:
-        """Validation fitness per replicate, ``(R,)``; nothing failed, or the arm would have no standing."""
+        """Validation fitness per replicate, ``(R,)``; nothing failed, or there would be no standing."""
         return np.array([e.fitness for e in self.evaluations], dtype=np.float64)
 
     @property
@@ -99,16 +104,27 @@ class Contender:
 
 @dataclass(frozen=True, slots=True)
 class FinalOutcome:
-    """Contenders by mean validation fitness, best first; masks that failed at every rate are left out."""
+    """Who trained to the end.
+
+    Attributes:
+        contenders: Winner and baselines in the race's order, so that the winner is the first; one that failed at any
+            replicate is left out, and the next of the race has taken its place.
+    """
 
     contenders: tuple[Contender, ...]
 
     @property
     def winner(self) -> Contender:
-        """The best on validation data; a baseline may be it."""
+        """The best of the race; a baseline may be it."""
         return self.contenders[0]
 
-    def contender(self, genome: Genome | None) -> Contender | None:
+    @property
+    def best_prefix(self) -> Contender | None:
+        """The best prefix of the race; None for a single gene, which has none, or if all failed."""
+        all_prefixes = set(prefixes(self.winner.genome.n_genes))
+        return next((c for c in self.contenders if c.genome in all_prefixes), None)
+
+    def contender(self, genome: Genome) -> Contender | None:
         """One mask's entry; None for a mask that failed or did not take part."""
         return next((c for c in self.contenders if c.genome == genome), None)
 
@@ -116,48 +132,63 @@ class FinalOutcome:
 def run_final(
     recorded: RecordedEvaluator,
     evaluator: Evaluator,
-    entrants: Sequence[Genome],
+    entries: Sequence[Entry],
     arm: Arm,
     options: FinalOptions,
 ) -> FinalOutcome:
-    """Measure every entrant at full length, at every learning rate, at fresh replicates.
+    """Measure the winner and the baselines at full length, at fresh replicates.
 
     Args:
         recorded: Measures.
         evaluator: Used for this phase; it also keeps weights and test scores.
-        entrants: Masks, baselines included; repeats count once.
-        arm: The search's recipe; its learning rate is what the factors multiply.
-        options: Steps, replicates and learning-rate factors.
+        entries: The race's order, best first, baselines included, each at its own best learning rate.
+        arm: The search's recipe, for the error.
+        options: Steps and replicates.
 
     Raises:
-        InvalidInputError: Every entrant diverged at every learning rate.
+        InvalidInputError: Every entry diverged, or there is none.
     """
-    arms = options.arms(arm)
-    candidates = [
-        Candidate(genome, options.steps, FINAL_REPLICATE + replicate, own_arm)
-        for replicate in range(options.replicates)
-        for own_arm in arms
-        for genome in dict.fromkeys(entrants)
-    ]
-    evaluations = recorded.measure(FINAL_PHASE, candidates, evaluator)
-    contenders = at_own_best_arm(evaluations, arms)
+    contenders: dict[Genome, Contender] = {}
+    waiting = list(entries)
+    # Whoever fails makes room for the next one, so there may be a second lineup.
+    while lineup := [entry for entry in _lineup(waiting) if entry.genome not in contenders]:
+        evaluations = recorded.measure(
+            FINAL_PHASE,
+            [
+                Candidate(entry.genome, options.steps, FINAL_REPLICATE + replicate, entry.arm)
+                for replicate in range(options.replicates)
+                for entry in lineup
+            ],
+            evaluator,
+        )
+        standings = {standing.genome: standing for standing in rank(evaluations)}
+        for entry in lineup:
+            if entry.genome not in standings:
+                waiting.remove(entry)
+                continue
+            own = tuple(e for e in evaluations if e.candidate.genome == entry.genome)
+            contenders[entry.genome] = Contender(standings[entry.genome], entry.arm, own)
     if not contenders:
         raise InvalidInputError(
             "finetune.learning_rate",
-            [own_arm.learning_rate for own_arm in arms],
+            [own_arm.learning_rate for own_arm in options.arms(arm)],
             "a rate at which at least one mask trains to the end without diverging; try smaller ones",
         )
-    return FinalOutcome(tuple(contenders))
+    return FinalOutcome(tuple(contenders[e.genome] for e in waiting if e.genome in contenders))
 
 
-def at_own_best_arm(evaluations: Sequence[Evaluation], arms: Sequence[Arm]) -> list[Contender]:
-    """Rank masks, each at the arm that is best for it; masks that failed at every arm are left out."""
-    best: dict[Genome, Contender] = {}
-    for arm in arms:
-        at_arm = [evaluation for evaluation in evaluations if evaluation.candidate.arm == arm]
-        for standing in rank(at_arm):
-            champion = best.get(standing.genome)
-            if champion is None or standing.order < champion.standing.order:
-                own = tuple(e for e in at_arm if e.candidate.genome == standing.genome)
-                best[standing.genome] = Contender(standing, arm, own)
-    return sorted(best.values(), key=lambda contender: contender.standing.order)
+def n_contenders(n_genes: int) -> int:
+    """Most masks that the final measures while none of them fails."""
+    # Winner, keep-all, transfer-all, best prefix; a single gene has two masks in all.
+    return 4 if n_genes > 1 else 2
+
+
+def _lineup(entries: Sequence[Entry]) -> list[Entry]:
+    """The best entry, the best prefix and both pure strategies, in the order given."""
+    if not entries:
+        return []
+    n_genes = entries[0].genome.n_genes
+    all_prefixes = set(prefixes(n_genes))
+    wanted = {entries[0].genome, keep_all(n_genes), transfer_all(n_genes)}
+    best_prefix = next((e.genome for e in entries if e.genome in all_prefixes), None)
+    return [entry for entry in entries if entry.genome in wanted | {best_prefix}]

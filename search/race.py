@@ -1,9 +1,9 @@
 """The race: the leaders of the search and the baselines again, on draws that did not help to select them.
 
 The best score of a noisy search is mostly luck, and what learns fastest is not what ends best.  So there are two heats,
-both paired: every entrant is measured at the same fresh replicates, and only these count.  The short heat at the search
-fidelity measures the noise; the long heat at full length, every entrant at its own best learning rate, decides who goes
-to the final.
+both paired: all entrants are measured at the same fresh replicates, and only these count.  The short heat at the search
+fidelity measures the noise and drops clear losers; the long heat at full length chooses the winner and everybody's
+learning rate.
 
 Baselines: keep-all, transfer-all, and as many of the best prefixes as there are leaders, so that the best prefix is
 selected with the same care as the best mask.
@@ -14,17 +14,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from search.evaluation import RACE_REPLICATE, Arm, Candidate, Evaluation
-from search.final import FinalOptions, at_own_best_arm
-from search.genome import Genome, keep_all, prefixes, transfer_all
+from search.field import Field as RaceField
+from search.field import half_of
+from search.final import FinalOptions
+from search.genome import Genome, prefixes
+from search.leaders import leading_masks
+from search.long_heat import Entry, LongHeat
+from search.noise import Noise
 from search.optimizer import SearchProblem
-from search.ranking import Standing, rank
 from search.recorded import RecordedEvaluator
-
-RACE_PHASE = "race"
+from search.short_heat import RACE_PHASE, ShortHeat, brief_candidate, run_short_heat
 
 
 class RaceOptions(BaseModel):
@@ -34,26 +36,19 @@ class RaceOptions(BaseModel):
 
     leaders: int = Field(8, ge=1, le=1000, description="best masks of the search that race")
     replicates: int = Field(
-        3, ge=1, le=100, description="fresh draws of the short heat, at the search fidelity"
+        3,
+        ge=1,
+        le=100,
+        description="fresh draws of the short heat, at the search fidelity; from the second on what is clearly worse "
+        "than the best is dropped",
     )
     full_length_replicates: int = Field(
-        1,
+        3,
         ge=0,
         le=100,
-        description="fresh draws of the long heat, at full length; 0: the short heat decides",
+        description="fresh draws of the long heat, at full length; after each the better half goes on; "
+        "0: the short heat chooses the finalists",
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Noise:
-    """Spread of one evaluation between replicates, in units of fitness (standard deviations).
-
-    ``total`` is the spread of one mask's fitness; ``paired`` what is left of it in the difference to other masks at
-    the same replicate, per mask.  None where the race had too few entrants or replicates.
-    """
-
-    total: float | None
-    paired: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,31 +56,71 @@ class RaceOutcome:
     """Who came where.
 
     Attributes:
-        standings: Entrants by mean fitness in the heat that decides, best first; failed ones are left out.
-        best_prefix: The best prefix; None for a single gene, which has none, or if all failed.
+        entries: Who was in the last round, each at its own best learning rate, best first; failed ones are left out.
         noise: Spread of evaluations at search fidelity.
     """
 
-    standings: tuple[Standing, ...]
-    best_prefix: Genome | None
+    entries: tuple[Entry, ...]
     noise: Noise
-
-    def finalists(self, count: int) -> list[Genome]:
-        """The best ``count`` masks that are not baselines; those go to the final in any case."""
-        genomes = [standing.genome for standing in self.standings]
-        if not genomes:
-            return []
-        n_genes = genomes[0].n_genes
-        baselines = {keep_all(n_genes), transfer_all(n_genes), self.best_prefix}
-        return [genome for genome in genomes if genome not in baselines][:count]
 
 
 @dataclass(frozen=True, slots=True)
-class _Entrants:
-    """Masks that race; baselines among them."""
+class Course:
+    """How the race is run, which follows from the spec alone.
 
-    genomes: tuple[Genome, ...]
-    prefixes: tuple[Genome, ...]
+    Attributes:
+        options: Of the race.
+        final: Says what full length is, and how many finalists there are.
+        search_fidelity: Steps of a brief training.
+        n_arms: Learning rates among which every mask chooses at full length.
+    """
+
+    options: RaceOptions
+    final: FinalOptions
+    search_fidelity: int
+    n_arms: int
+
+    @property
+    def has_long_heat(self) -> bool:
+        """A final that is no longer than a search evaluation has nothing to add to the short heat."""
+        return self.options.full_length_replicates > 0 and self.final.steps > self.search_fidelity
+
+    @property
+    def stays_briefly(self) -> int:
+        """Masks that the short heat must not drop.
+
+        What is best briefly is seldom best at full length, so where that is measured too at least half of them stay.
+        """
+        if not self.has_long_heat:
+            return self.final.finalists
+        return half_of(self.options.leaders, self.final.finalists)
+
+    def long_heat(self, arms: Sequence[Arm]) -> LongHeat:
+        """The rounds at full length.
+
+        Without a long heat there is none, or one round where learning rates must be chosen.
+        """
+        rounds = int(self.n_arms > 1)
+        if self.has_long_heat:
+            rounds = self.options.full_length_replicates
+        return LongHeat(
+            self.final.steps,
+            tuple(arms),
+            # Draws of their own where full length is as brief as the search.
+            RACE_REPLICATE + self.options.replicates,
+            rounds,
+            self.final.finalists,
+        )
+
+    def trainings(self, n_genes: int) -> tuple[int, int]:
+        """Most trainings at the search fidelity and at full length that the race takes."""
+        n_prefixes = min(self.options.leaders, n_genes - 1)
+        n_masks, n_pure = self.options.leaders, 2
+        brief = n_genes - 1 + (n_masks + n_prefixes + n_pure) * self.options.replicates
+        if not self.has_long_heat:
+            n_masks, n_prefixes = (min(n, self.final.finalists) for n in (n_masks, n_prefixes))
+        long_heat = self.long_heat([Arm(float(number)) for number in range(self.n_arms)])
+        return brief, long_heat.trainings(n_masks, n_prefixes, n_pure)
 
 
 def run_race(
@@ -107,21 +142,22 @@ def run_race(
         options: Leaders and replicates.
         final: Says what full length is, and which learning rates there are.
     """
-    entrants = _enter(recorded, problem, arm, found, options.leaders)
-    short_heat = recorded.measure(
-        RACE_PHASE,
-        [
-            Candidate(genome, problem.search_fidelity, RACE_REPLICATE + replicate, arm)
-            for replicate in range(options.replicates)
-            for genome in entrants.genomes
-        ],
+    arms = final.arms(arm)
+    course = Course(options, final, problem.search_fidelity, len(arms))
+    short_heat = run_short_heat(
+        recorded,
+        _enter(recorded, problem, arm, found, options.leaders),
+        brief_candidate(problem.search_fidelity, arm),
+        replicates=options.replicates,
+        at_least=course.stays_briefly,
     )
-    standings = rank(short_heat)
-    # A final that is no longer than a search evaluation has nothing to add.
-    if options.full_length_replicates and final.steps > problem.search_fidelity:
-        standings = _long_heat(recorded, arm, entrants, options, final)
-    best_prefix = next((s.genome for s in standings if s.genome in entrants.prefixes), None)
-    return RaceOutcome(tuple(standings), best_prefix, _noise(short_heat, options.replicates))
+    long_heat = course.long_heat(arms)
+    field = short_heat.field if course.has_long_heat else _best_of(short_heat, final.finalists)
+    if long_heat.rounds:
+        entries = long_heat.run(recorded, field)
+    else:
+        entries = [Entry(s, arms[0]) for s in short_heat.standings if s.genome in field.genomes]
+    return RaceOutcome(tuple(entries), short_heat.noise)
 
 
 def _enter(
@@ -130,54 +166,25 @@ def _enter(
     arm: Arm,
     found: Sequence[Evaluation],
     n_leaders: int,
-) -> _Entrants:
+) -> RaceField:
     """Choose who races; prefixes that the search has not met are measured as it would have."""
-    n_genes = problem.n_genes
+    n_genes, fidelity = problem.n_genes, problem.search_fidelity
     measured = recorded.measure(
-        RACE_PHASE,
-        [Candidate(genome, problem.search_fidelity, arm=arm) for genome in prefixes(n_genes)],
+        RACE_PHASE, [Candidate(genome, fidelity, arm=arm) for genome in prefixes(n_genes)]
     )
-    leading_prefixes = [standing.genome for standing in rank(measured)][:n_leaders]
-    leaders = [standing.genome for standing in rank(found)][:n_leaders]
-    pure = [keep_all(n_genes), transfer_all(n_genes)]
-    genomes = dict.fromkeys([*leaders, *pure, *leading_prefixes])
-    return _Entrants(tuple(genomes), tuple(leading_prefixes))
+    known = {
+        evaluation.candidate.key: evaluation
+        for evaluation in [*found, *measured]
+        if evaluation.candidate.fidelity == fidelity
+    }
+    return RaceField.of_leaders(leading_masks(list(known.values())), n_genes, n_leaders)
 
 
-def _long_heat(
-    recorded: RecordedEvaluator,
-    arm: Arm,
-    entrants: _Entrants,
-    options: RaceOptions,
-    final: FinalOptions,
-) -> list[Standing]:
-    """Rank the entrants at full length, each at its own best learning rate."""
-    arms = final.arms(arm)
-    evaluations = recorded.measure(
-        RACE_PHASE,
-        [
-            Candidate(genome, final.steps, RACE_REPLICATE + replicate, own_arm)
-            for replicate in range(options.full_length_replicates)
-            for own_arm in arms
-            for genome in entrants.genomes
-        ],
-    )
-    return [contender.standing for contender in at_own_best_arm(evaluations, arms)]
+def _best_of(short_heat: ShortHeat, count: int) -> RaceField:
+    """The best ``count`` masks and prefixes of the short heat."""
+    order = [standing.genome for standing in short_heat.standings]
 
+    def best(genomes: Sequence[Genome]) -> list[Genome]:
+        return [genome for genome in order if genome in genomes][:count]
 
-def _noise(evaluations: Sequence[Evaluation], n_replicates: int) -> Noise:
-    """Split the variance of (replicate, mask) scores: two-way layout with one observation per cell."""
-    by_replicate = np.array(
-        [np.nan if e.fitness is None else e.fitness for e in evaluations], dtype=np.float64
-    ).reshape(n_replicates, -1)
-    scores = by_replicate[:, ~np.isnan(by_replicate).any(axis=0)]
-    n_replicates, n_masks = scores.shape
-    if n_replicates < 2 or n_masks < 2:
-        return Noise(None, None)
-    within_masks = scores - scores.mean(axis=0)
-    residuals = within_masks - within_masks.mean(axis=1, keepdims=True)
-    degrees = (n_replicates - 1) * (n_masks - 1)
-    return Noise(
-        total=float(np.sqrt((within_masks**2).sum() / ((n_replicates - 1) * n_masks))),
-        paired=float(np.sqrt((residuals**2).sum() / degrees)),
-    )
+    return short_heat.field.narrowed(best)

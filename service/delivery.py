@@ -15,7 +15,7 @@ from search.decisions import Decision, DecisionLog
 from search.errors import TransferMaskError
 from search.evaluation import FINAL_REPLICATE
 from search.final import FINAL_PHASE, Contender, FinalOutcome
-from search.genome import Genome, keep_all, prefixes, transfer_all
+from search.genome import Genome, keep_all, transfer_all
 from search.ledger import Json, Position
 from search.race import RaceOutcome
 from search.statistics import Interval, replicate_interval
@@ -56,10 +56,7 @@ class Found:
         n_genes = self.final.winner.genome.n_genes
         pure = {"keep_all": keep_all(n_genes), "transfer_all": transfer_all(n_genes)}
         contenders = {name: self.final.contender(genome) for name, genome in pure.items()}
-        # Finalists may be prefixes too: the best of all prefixes in the final counts.
-        all_prefixes = set(prefixes(n_genes))
-        best_prefix = (c for c in self.final.contenders if c.genome in all_prefixes)
-        contenders["best_prefix"] = next(best_prefix, None)
+        contenders["best_prefix"] = self.final.best_prefix
         return {name: entry for name, entry in contenders.items() if entry is not None}
 
 

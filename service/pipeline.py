@@ -15,13 +15,13 @@ from models.inputs import InputFolder
 from models.randomness import derive_seed
 from search.decisions import DecisionLog
 from search.evaluation import Arm
-from search.final import FINAL_PHASE, FinalOutcome, run_final
-from search.genome import keep_all, transfer_all
+from search.final import FINAL_PHASE, run_final
 from search.learning_rate import PREPARING_PHASE, choose_arm
 from search.ledger import Ledger
 from search.optimizers import build_optimizer
-from search.race import RACE_PHASE, RaceOutcome, run_race
+from search.race import run_race
 from search.recorded import RecordedEvaluator
+from search.short_heat import RACE_PHASE
 from search.study import SEARCH_PHASE, Study, StudyOutcome
 from service.composition import Workbench, compose
 from service.delivery import Found, deliver
@@ -101,7 +101,7 @@ def run_phases(
             final=options.final,
         )
         tracker.enter(FINAL_PHASE)
-        final = _final(options, bench, recorded, arm, race)
+        final = run_final(recorded, bench.final_evaluator, race.entries, arm, options.final)
     found = Found(study, race, final)
     seconds = recorded.elapsed_seconds
     result = deliver(found, options, bench, decisions=decisions, folder=folder, seconds=seconds)
@@ -127,21 +127,3 @@ def _search(
     seed = derive_seed(options.seed, "optimizer") % 2**32
     optimizer = build_optimizer(options.optimizer, bench.problem, seed)
     return Study(optimizer, recorded, bench.problem, arm, out_of_time).run()
-
-
-def _final(
-    options: SearchOptions,
-    bench: Workbench,
-    recorded: RecordedEvaluator,
-    arm: Arm,
-    race: RaceOutcome,
-) -> FinalOutcome:
-    """Run the final over the finalists and the baselines."""
-    n_genes = bench.problem.n_genes
-    entrants = [
-        *race.finalists(options.final.finalists),
-        keep_all(n_genes),
-        transfer_all(n_genes),
-        *([race.best_prefix] if race.best_prefix is not None else []),
-    ]
-    return run_final(recorded, bench.final_evaluator, entrants, arm, options.final)

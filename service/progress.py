@@ -5,28 +5,31 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from search.evaluation import Evaluation
-from search.final import FINAL_PHASE
-from search.race import RACE_PHASE
+from search.final import FINAL_PHASE, n_contenders
+from search.futility import FutilityWatch
+from search.race import Course
 from search.recorded import RecordedEvaluator
+from search.short_heat import RACE_PHASE
 from search.study import SEARCH_PHASE
 from service.result import Progress
 from service.spec import SearchOptions
 
 
 def planned_steps(options: SearchOptions, n_genes: int) -> dict[str, int]:
-    """Training steps of each phase at most, over all candidates: what the search will cost before it starts."""
+    """Training steps of each phase at most, over all candidates: what the search will cost before it starts.
+
+    A training that diverges in the final, having trained in the race, comes on top: another mask takes its place.
+    """
     n_rates = len(options.finetune.learning_rates_of_one)
-    brief = options.finetune.steps * n_rates
-    prefixes = (n_genes - 1) * brief
-    entrants = 2 * options.race.leaders + 2
-    full_length = options.final.n_arms(n_rates) * options.final.steps
-    short_heat = options.race.replicates * brief
-    long_heat = options.race.full_length_replicates * full_length
-    finalists = options.final.finalists + 3
+    brief, full_length = options.finetune.steps * n_rates, options.final.steps
+    course = Course(
+        options.race, options.final, options.finetune.steps, options.final.n_arms(n_rates)
+    )
+    n_brief, n_full = course.trainings(n_genes)
     return {
         SEARCH_PHASE: options.budget.evaluations * brief,
-        RACE_PHASE: prefixes + entrants * (short_heat + long_heat),
-        FINAL_PHASE: finalists * options.final.replicates * full_length,
+        RACE_PHASE: n_brief * brief + n_full * full_length,
+        FINAL_PHASE: n_contenders(n_genes) * options.final.replicates * full_length,
     }
 
 
@@ -45,6 +48,7 @@ class ProgressTracker:
         self._best_mask: str | None = None
         self._phase = ""
         self._recorded: RecordedEvaluator | None = None
+        self._futility = FutilityWatch()
 
     def follow(self, recorded: RecordedEvaluator, n_genes: int) -> None:
         """Take the time from what measures; the number of genes completes the plan."""
@@ -75,6 +79,10 @@ class ProgressTracker:
         if phase == SEARCH_PHASE:
             self._evaluations += len(evaluations)
             self._generation = generation
+            fidelity = self._options.finetune.steps
+            self._futility.add(
+                generation, [e for e in evaluations if e.candidate.fidelity == fidelity]
+            )
             for evaluation in evaluations:
                 self._consider(evaluation)
         self._tell()
@@ -106,5 +114,6 @@ class ProgressTracker:
                 best_mask=self._best_mask,
                 seconds=seconds,
                 eta_seconds=None if rate is None else (total - done) * rate,
+                message=self._futility.message,
             )
         )

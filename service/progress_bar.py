@@ -24,6 +24,7 @@ class ProgressBar:
             console=console,
         )
         self._task = self._bar.add_task("queued", total=1.0, detail="")
+        self._message: str | None = None
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -44,6 +45,11 @@ class ProgressBar:
             details.append(f"best {progress['best_fitness']:.3f}")
         if progress["eta_seconds"] is not None:
             details.append(f"about {progress['eta_seconds']:.0f} s left")
+        # The report of an older version has none.
+        message = progress.get("message")
+        if message is not None and message != self._message:
+            self._bar.console.print(message)
+        self._message = message
         self._bar.update(
             self._task,
             description=progress["phase"],

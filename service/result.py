@@ -20,7 +20,7 @@ class Progress(Document):
     """Where a running search is.
 
     ``fraction`` and ``eta_seconds`` are over all phases; ``best_fitness`` is the best selection score so far, an
-    optimistic figure.
+    optimistic figure.  ``message`` says so where a pure strategy is clearly ahead of everything tried.
     """
 
     phase: str = "preparing"
@@ -32,6 +32,7 @@ class Progress(Document):
     best_mask: str | None = None
     seconds: float = 0.0
     eta_seconds: float | None = None
+    message: str | None = None
 
 
 class Estimate(Document):
@@ -58,7 +59,7 @@ class GeneReport(Document):
 
 
 class FitnessReport(Estimate):
-    """Validation fitness at full length: a selection score, optimistic for the winner."""
+    """Validation fitness in the final; optimistic for the winner, which the same validation samples chose."""
 
     replicates: int
 

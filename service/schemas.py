@@ -32,6 +32,7 @@ class SearchProgress(Document):
     best_fitness: float | None
     seconds: float
     eta_seconds: float | None
+    message: str | None = None
 
 
 class BestSoFar(Document):

@@ -58,7 +58,7 @@ class SearchOptions(BaseModel):
     budget: Budget = Field(Budget(), description="what the search may spend")
     race: RaceOptions = Field(RaceOptions(), description="leaders again, on fresh draws")
     final: FinalOptions = Field(
-        FinalOptions(), description="finalists and baselines at full length"
+        FinalOptions(), description="winner and baselines at full length, on fresh draws"
     )
     plan: Plan | Literal["auto"] = Field(
         "auto", description="how evaluations are computed; auto: measured"

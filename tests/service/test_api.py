@@ -132,6 +132,7 @@ def test_progress_and_the_best_mask_are_shown(api: TestClient, queue: JobQueue) 
         "best_fitness": 0.5,
         "seconds": 2.0,
         "eta_seconds": None,
+        "message": "transfer-all is clearly ahead",
     }
     queue.write_progress(claim, progress | {"best_mask": "0110"})
     search = api.get(f"/v1/searches/{search_id}").json()

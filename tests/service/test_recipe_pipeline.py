@@ -99,8 +99,13 @@ def test_a_search_at_several_rates_per_candidate_is_resumed(tmp_path: Path) -> N
         "learning_rate=0.01,0.001"
     }
     assert evaluations(alone, "preparing") == []
-    # At full length every rate is a recipe of its own.
-    assert {e.candidate.arm for e in evaluations(alone, "final")} == {Arm(rate) for rate in RATES}
+    # At full length every rate is a recipe of its own, and the final takes the one that the race chose.
+    full_length = [
+        e for e in evaluations(alone, "race") if e.candidate.fidelity == wanted.final.steps
+    ]
+    assert {e.candidate.arm for e in full_length} == {Arm(rate) for rate in RATES}
+    chosen = {(e.candidate.genome, e.candidate.arm) for e in evaluations(alone, "final")}
+    assert len(chosen) == len({genome for genome, _ in chosen})
     assert result.learning_rate in RATES
     steps: Counter[str] = Counter()
     for phase in ("search", "race", "final"):

@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from service.progress_bar import ProgressBar
+from service.result import Progress
 from service.result_table import render_result
 
 
@@ -99,3 +100,15 @@ def test_a_search_without_progress_can_be_shown() -> None:
         bar.show_search({"status": "succeeded", "progress": None})
     assert isinstance(console.file, StringIO)
     assert "succeeded" in console.file.getvalue()
+
+
+def test_what_the_search_has_to_say_is_shown_once() -> None:
+    console = Console(file=StringIO(), width=140, force_terminal=True)
+    report = Progress(budget=200, message="transfer-all is clearly ahead").model_dump()
+    with ProgressBar(console) as bar:
+        for _ in range(3):
+            bar.show(report)
+        # The report of an older version.
+        bar.show({name: value for name, value in report.items() if name != "message"})
+    assert isinstance(console.file, StringIO)
+    assert console.file.getvalue().count("transfer-all is clearly ahead") == 1
