@@ -1,7 +1,9 @@
 """One chain of simanneal's unchanged ``Annealer.anneal()`` loop, run in steps from outside.
 
-The loop runs in a thread of its own, which stops inside ``energy()`` until somebody knows the answer.  Chains are
-woken strictly one at a time: simanneal draws from the global ``random`` module, whose state each chain takes with it.
+The loop runs in a thread of its own, which stops twice per move: before it, until somebody says at what temperature,
+and inside ``move()``, until somebody knows how much the proposed mask's energy differs.  simanneal takes a difference
+that ``move()`` returns as it is, so that both energies can be estimated anew for every decision.  Chains are woken
+strictly one at a time: simanneal draws from the global ``random`` module, whose state each chain takes with it.
 """
 
 from __future__ import annotations
@@ -11,9 +13,9 @@ import random
 import signal
 import threading
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
 from queue import SimpleQueue
-from typing import Literal
 
 from simanneal import Annealer
 
@@ -21,30 +23,55 @@ from search.errors import TransferMaskError
 from search.genome import Genome
 from search.global_random import GlobalRandomStream
 
-CoolingSchedule = Literal["exponential", "linear"]
+# More moves than any budget pays for: such a chain ends when nobody goes on with it.
+ENDLESS = 10**9
 
 
 class _ChainStopped(BaseException):
     """Unwinds simanneal's loop when nobody will ask the chain to go on."""
 
 
-class FlipAnnealer(Annealer):  # type: ignore[misc]  # simanneal has no annotations
-    """simanneal's loop over masks with single flips as moves; subclasses say what a mask's energy is.
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """Where a move would lead.
 
-    ``trajectory`` lists the state that every move started from: the accepted states, in order.
+    Attributes:
+        genome: The proposed mask.
+        expected_delta: What the choice of the mask took its energy to be above the current one's.  The acceptance rule
+            sees only the rest of the difference: for what was expected, the choice itself has already obeyed the rule.
+            0 where masks were proposed blindly.
     """
+
+    genome: Genome
+    expected_delta: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A mask that a chain stands on and the one it may go to."""
+
+    current: Genome
+    proposal: Proposal
+
+
+# Proposes from a mask at a temperature; draws from the global ``random`` module alone.
+Proposer = Callable[[Genome, float], Proposal]
+
+
+def flip_any(genome: Genome, temperature: float) -> Proposal:  # noqa: ARG001 - the same for every proposer
+    """Flip one gene, each with the same chance."""
+    return Proposal(genome.flipped(random.randrange(genome.n_genes)))
+
+
+class _AskingAnnealer(Annealer):  # type: ignore[misc]  # simanneal has no annotations
+    """simanneal's loop; temperatures and differences in energy come from the other end of two queues."""
 
     copy_strategy = "slice"
     updates = 0
+    # Equal to ``Tmax`` on entry, which makes simanneal's own cooling factor 1.
+    Tmin = 1.0
 
-    def __init__(
-        self, start: Genome, temperatures: tuple[float, float], cooling: CoolingSchedule, steps: int
-    ) -> None:
-        """Set the schedule: ``temperatures`` at the first and the last step, in units of energy.
-
-        Raises:
-            TransferMaskError: Called outside the main thread, where simanneal cannot be constructed.
-        """
+    def __init__(self, start: Genome, propose: Proposer, steps: int) -> None:
         if threading.current_thread() is not threading.main_thread():
             raise TransferMaskError(
                 "the annealing optimizer was started in a thread, expected the main thread: simanneal "
@@ -54,40 +81,37 @@ class FlipAnnealer(Annealer):  # type: ignore[misc]  # simanneal has no annotati
         super().__init__(initial_state=list(start.keeps))
         # simanneal replaced Ctrl-C by a flag; the caller's handler comes back at once.
         signal.signal(signal.SIGINT, handler)
-        self.trajectory: list[Genome] = []
         self.steps = steps
-        self._hottest, self._coldest = temperatures
-        self._is_linear = cooling == "linear"
-        self.Tmin = self._hottest if self._is_linear else self._coldest
+        self._propose = propose
+        self._is_moving = False
+        self._temperature = self.Tmin
+        self.reached: SimpleQueue[Genome | Move | BaseException | None] = SimpleQueue()
+        self.answers: SimpleQueue[float | None] = SimpleQueue()
 
     @property
     def Tmax(self) -> float:  # noqa: N802 - simanneal's name
-        """The temperature that simanneal reads anew at every step.
-
-        Exponential cooling is simanneal's own.  For linear cooling ``Tmin`` equals the first value read, which makes
-        simanneal's own factor 1, and this property falls.
-        """
-        if not self._is_linear:
-            return self._hottest
-        # Read once before the first move, then once in each step before its move.
-        share = len(self.trajectory) / self.steps
-        return self._hottest + (self._coldest - self._hottest) * share
-
-    def move(self) -> None:
-        """Flip one random gene in place."""
-        self.trajectory.append(Genome(tuple(self.state)))
-        gene = random.randrange(len(self.state))
-        self.state[gene] = not self.state[gene]
-
-
-class _AskingAnnealer(FlipAnnealer):
-    """An annealer whose energies come from the other end of two queues."""
-
-    wanted: SimpleQueue[Genome | BaseException | None]
-    answers: SimpleQueue[float | None]
+        """The temperature that simanneal reads anew at every step, before the move."""
+        if self._is_moving:
+            self._temperature = self._answer_to(self._genome)
+        return self._temperature
 
     def energy(self) -> float:
-        self.wanted.put(Genome(tuple(self.state)))
+        # Asked for once, before the first move; only differences count.
+        self._is_moving = True
+        return 0.0
+
+    def move(self) -> float:
+        proposal = self._propose(self._genome, self._temperature)
+        delta = self._answer_to(Move(self._genome, proposal))
+        self.state = list(proposal.genome.keeps)
+        return delta
+
+    @property
+    def _genome(self) -> Genome:
+        return Genome(tuple(self.state))
+
+    def _answer_to(self, question: Genome | Move) -> float:
+        self.reached.put(question)
         answer = self.answers.get()
         if answer is None:
             raise _ChainStopped
@@ -95,65 +119,87 @@ class _AskingAnnealer(FlipAnnealer):
 
 
 class ChainRunner:
-    """Runs one annealing chain a stretch at a time; a runner that is dropped ends its thread."""
+    """Runs one annealing chain a move at a time; a runner that is dropped ends its thread.
+
+    ``propose`` and ``settle`` are called in turns.  ``trajectory`` lists the states that the moves started from.
+    """
 
     def __init__(
-        self,
-        *,
-        start: Genome,
-        temperatures: tuple[float, float],
-        cooling: CoolingSchedule,
-        steps: int,
-        seed: int,
+        self, *, start: Genome, propose: Proposer, seed: int, steps: int = ENDLESS
     ) -> None:
-        """Prepare a chain of ``steps`` moves; nothing runs before ``advance``.
+        """Prepare a chain of ``steps`` moves; nothing runs before ``propose``.
 
         Args:
-            start: First state; its energy is asked for as well.
-            temperatures: At the start and at the end, above 0, in units of energy.
-            cooling: How the temperature falls in between.
-            steps: Number of moves.
+            start: First state.
+            propose: Called in the chain's thread; must not hold the runner, or its thread would never end.
             seed: As for ``random.seed``: with equal seeds the chain moves as simanneal alone would.
+            steps: Number of moves.
+
+        Raises:
+            TransferMaskError: Called outside the main thread, where simanneal cannot be constructed.
         """
-        self._annealer = _AskingAnnealer(start, temperatures, cooling, steps)
-        self._annealer.wanted = SimpleQueue()
-        self._annealer.answers = SimpleQueue()
+        self._annealer = _AskingAnnealer(start, propose, steps)
         self._stream = GlobalRandomStream(seed)
         self._thread = threading.Thread(target=_run, args=(self._annealer,), daemon=True)
-        self._wanted: Genome | None = None
-        self._is_started = False
+        self.state = start
+        self.pending: Move | None = None
+        self.trajectory: list[Genome] = []
+        self._is_started = self._is_finished = False
         weakref.finalize(self, self._annealer.answers.put, None)
 
-    @property
-    def trajectory(self) -> list[Genome]:
-        """The accepted states so far: the one that each move started from."""
-        return list(self._annealer.trajectory)
-
-    def advance(self, energies: Mapping[Genome, float]) -> Genome | None:
-        """Go on with the known energies until one is missing.
+    def propose(self, temperature: float) -> Move | None:
+        """Make the next move at a temperature above 0, in units of energy, up to the question what it costs.
 
         Returns:
-            The mask whose energy is missing; None once the chain has made all its moves.
+            What ``settle`` must answer, also kept as ``pending``; None once the chain has made all its moves.
         """
         if not self._is_started:
             self._is_started = True
             with self._stream:
                 self._thread.start()
-                self._wanted = self._next_wanted()
-        while self._wanted is not None and self._wanted in energies:
-            energy = energies[self._wanted]
-            if not math.isfinite(energy):
-                raise ValueError(f"energy {energy} of {self._wanted}: simanneal needs finite ones")
-            with self._stream:
-                self._annealer.answers.put(energy)
-                self._wanted = self._next_wanted()
-        return self._wanted
+                self._take(self._annealer.reached.get())
+        if self._is_finished:
+            return None
+        self.trajectory.append(self.state)
+        self._go_on(temperature)
+        return self.pending
 
-    def _next_wanted(self) -> Genome | None:
-        wanted = self._annealer.wanted.get()
-        if isinstance(wanted, BaseException):
-            raise wanted
-        return wanted
+    def settle(self, delta: float) -> bool:
+        """Let simanneal accept or refuse the pending move.
+
+        Args:
+            delta: Energy of the proposed mask minus that of the current one.
+
+        Returns:
+            Whether the move was accepted; unknown, and so False, of the last one.
+
+        Raises:
+            ValueError: ``delta`` is not finite.
+        """
+        move = self.pending
+        if not math.isfinite(delta) or move is None:
+            raise ValueError(
+                f"difference {delta} for {move}: simanneal needs a move and finite ones"
+            )
+        self.pending = None
+        self._go_on(delta)
+        return self.state == move.proposal.genome
+
+    def _go_on(self, answer: float) -> None:
+        with self._stream:
+            self._annealer.answers.put(answer)
+            reached = self._annealer.reached.get()
+        self._take(reached)
+
+    def _take(self, reached: Genome | Move | BaseException | None) -> None:
+        if isinstance(reached, BaseException):
+            raise reached
+        if isinstance(reached, Genome):
+            self.state = reached
+        elif isinstance(reached, Move):
+            self.pending = reached
+        else:
+            self._is_finished = True
 
 
 def _run(annealer: _AskingAnnealer) -> None:
@@ -165,4 +211,4 @@ def _run(annealer: _AskingAnnealer) -> None:
         return
     except BaseException as error:  # noqa: BLE001 - raised again where somebody waits for this thread
         ending = error
-    annealer.wanted.put(ending)
+    annealer.reached.put(ending)
