@@ -1,9 +1,9 @@
 """What gradients say of every gene before anything is searched.
 
-Two measures of the training loss: how much it would change, to first order, if one gene of a pure mask were swapped; and
-how large a gene's gradient is beside its weights.  References: Molchanov et al., "Importance Estimation for Neural
-Network Pruning", CVPR 2019 (first-order change of the loss); Lee et al., "Surgical Fine-Tuning Improves Adaptation to
-Distribution Shifts", ICLR 2023 (ratio of gradient to weight).
+How much the training loss would change, to first order, if one gene of a pure mask were swapped; and how large a gene's
+gradient is beside its weights.  References: Molchanov et al., "Importance Estimation for Neural Network Pruning", CVPR
+2019 (first-order change of the loss); Lee et al., "Surgical Fine-Tuning Improves Adaptation to Distribution Shifts",
+ICLR 2023 (ratio of gradient to weight).
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ SIGNIFICANT_DIGITS = 4
 def measure_gene_priors(task: Task, device: torch.device) -> GenePriors | None:
     """Measure saliency and gradient ratio of every gene, by gradients of the training loss at both pure masks.
 
-    With g the gradient at a pure mask, a gene's saliency is the mean over both masks of ``|g . (own - source)|``, in the
-    loss's unit; its gradient ratio is ``||g|| / ||w||`` in transfer-all, 0 where the gradient is.  The
-    loss is that of the stage of the recipe that freezes least, on the training part without augmentation, or on
+    With g the gradient at a pure mask, a gene's saliency is the mean over both masks of ``|g . (own - source)|``, in
+    units of the loss; its gradient ratio is ``||g|| / ||w||`` in transfer-all, 0 where the gradient is.  The loss is
+    that of the stage of the recipe that freezes least, on the training part without augmentation, or on
     ``MOST_MINIBATCHES`` minibatches of a large one; dropout and normalisation work as when the stage begins.
 
     Args:

@@ -14,9 +14,7 @@ from search.ledger import Json, Position
 from search.optimizer import GenePriors
 
 
-def commit_to_priors(
-    task: Task, device: torch.device, decisions: DecisionLog
-) -> GenePriors | None:
+def commit_to_priors(task: Task, device: torch.device, decisions: DecisionLog) -> GenePriors | None:
     """Give the priors of a job's genes; None where they could not be measured."""
 
     def measure() -> tuple[Decision, Decision]:

@@ -48,10 +48,10 @@ class BayesianConfig(OptimizerConfig):
     )
     acquisition: Literal["ucb", "thompson"] = Field(
         "ucb",
-        description="how a batch is chosen: by expectation and doubt, or each mask as the best of one sample of the model",
+        description="how a batch is chosen: by expectation and doubt, or each as the best of a sample of the model",
     )
     optimism: float = Field(
-        0.5, ge=0, le=10, description="standard deviations of doubt that speak for a mask"
+        1.0, ge=0, le=10, description="standard deviations of doubt that speak for a mask"
     )
     reevaluations: int = Field(
         1, ge=0, le=4096, description="of each batch, leaders measured again at a new replicate"
@@ -72,10 +72,7 @@ class Bayesian:
 
     def ask(self) -> list[Candidate]:
         """Propose one batch; empty once every mask has been proposed."""
-        if is_worth_a_model(self._seen):
-            genomes = self._modelled()
-        else:
-            genomes = self._design()
+        genomes = self._modelled() if is_worth_a_model(self._seen) else self._design()
         return self._seen.candidates(genomes, self._problem.search_fidelity)
 
     def tell(self, evaluations: Sequence[Evaluation]) -> None:

@@ -1,7 +1,7 @@
 """Univariate marginal distribution algorithm: learn how often each gene is kept among the better half.
 
-References: Muehlenbein and Paass, "From Recombination of Genes to the Estimation of Distributions", PPSN 1996; among the
-most robust evolutionary algorithms under noise: Aishwaryaprajna and Rowe, Evolutionary Computation 31 (2023).
+References: Muehlenbein and Paass, "From Recombination of Genes to the Estimation of Distributions", PPSN 1996; among
+the most robust evolutionary algorithms under noise: Aishwaryaprajna and Rowe, Evolutionary Computation 31 (2023).
 """
 
 from __future__ import annotations

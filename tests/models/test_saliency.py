@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from models.checkpoints import State
-from models.evaluator import Task
 from models.data.shapes import DataShape
+from models.evaluator import Task
 from models.families import FAMILIES
 from models.family import build_family
 from models.finetuning.full import FullConfig
