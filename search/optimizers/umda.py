@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 
 from search.evaluation import Candidate, Evaluation
 from search.genome import Genome, keep_all, transfer_all
-from search.observations import Observations
+from search.observations import FloatArray, Observations
 from search.optimizer import OPTIMIZERS, OptimizerConfig, SearchProblem
 
 # Draws of one mask that may be asked for no more, before one is made by flipping genes.
@@ -78,7 +78,7 @@ class Umda:
         self._seen.add(evaluations)
         self._generations.append([evaluation.candidate.genome for evaluation in evaluations])
 
-    def _keep_probabilities(self) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    def _keep_probabilities(self) -> FloatArray:
         """Share of each gene among the selected masks; a mask drawn several times counts as often."""
         n_genes, fitness = self._problem.n_genes, self._seen.means()
         recent = [g for own in self._generations[-self._config.remembered :] for g in own]
@@ -89,9 +89,10 @@ class Umda:
             return np.full(n_genes, 0.5)
         shares = np.array([g.keeps for g in ranked[: self._config.selected]]).mean(axis=0)
         margin = min(0.5, 1 / n_genes)
-        return np.clip(shares, margin, 1 - margin)
+        clipped: FloatArray = np.clip(shares, margin, 1 - margin)
+        return clipped
 
-    def _drawn(self, keep_probabilities: np.ndarray[tuple[int], np.dtype[np.float64]]) -> Genome:
+    def _drawn(self, keep_probabilities: FloatArray) -> Genome:
         """Draw a mask that may still be measured."""
         n_genes = self._problem.n_genes
         for _ in range(ATTEMPTS):
