@@ -28,6 +28,8 @@ from search.surrogates.gaussian_process import (
 MOST_PAIRS = 5
 # Bits are +1 and -1 in the model: a swing is twice a bit's coefficient, an interaction four times a product's.
 SWING, INTERACTION = 2.0, 4.0
+# A contrast is a number for every pair of genes.
+GENES_AT_ONCE = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +78,12 @@ def estimate_effects(evaluations: Sequence[Evaluation], fidelity: int) -> Effect
 
 
 def _genes(fit: GaussianProcessFit, n_genes: int) -> tuple[Interval, ...]:
-    belief = fit.believe_contrasts(SWING * np.eye(n_genes), np.zeros((n_genes, n_genes, n_genes)))
-    return _intervals(belief.mean, belief.deviation)
+    intervals: list[Interval] = []
+    for genes in np.array_split(SWING * np.eye(n_genes), -(-n_genes // GENES_AT_ONCE)):
+        no_pairs = np.broadcast_to(0.0, (len(genes), n_genes, n_genes))
+        belief = fit.believe_contrasts(genes, no_pairs)
+        intervals += _intervals(belief.mean, belief.deviation)
+    return tuple(intervals)
 
 
 def _strongest_pairs(fit: GaussianProcessFit, n_genes: int) -> tuple[PairEffect, ...]:

@@ -10,7 +10,7 @@ from service.result import Estimate, GeneReport, PairReport
 
 def report_genes(genes: GeneMap, winner: Genome, effects: Effects) -> tuple[GeneReport, ...]:
     """Give every gene with what became of it in the winning mask, and its effect where there is a model."""
-    estimates = [Estimate.of(interval) for interval in effects.genes] or [None] * genes.n_genes
+    estimates: list[Estimate | None] = [Estimate.of(interval) for interval in effects.genes]
     return tuple(
         GeneReport(
             name=gene.name,
@@ -19,7 +19,9 @@ def report_genes(genes: GeneMap, winner: Genome, effects: Effects) -> tuple[Gene
             keep=keep,
             effect=effect,
         )
-        for gene, keep, effect in zip(genes.genes, winner.keeps, estimates, strict=True)
+        for gene, keep, effect in zip(
+            genes.genes, winner.keeps, estimates or [None] * genes.n_genes, strict=True
+        )
     )
 
 

@@ -29,8 +29,9 @@ from tests.models.small_task import (
     task_data,
 )
 
-CNN = ("small_cnn", {"width": 2})
-MLP = ("mlp", {"hidden": [6, 5]})
+Named = tuple[str, dict[str, object]]
+CNN: Named = ("small_cnn", {"width": 2})
+MLP: Named = ("mlp", {"hidden": [6, 5]})
 
 
 def priors_of(task: Task) -> GenePriors:
@@ -93,7 +94,7 @@ def test_the_gradient_ratio_is_gradient_over_weight_in_transfer_all() -> None:
     network = build_network(*MLP)
     network.load_state_dict(task.source)
     train = task.data.train
-    nn.functional.cross_entropy(network(**train.inputs), train.labels).backward()  # type: ignore[no-untyped-call]
+    nn.functional.cross_entropy(network(**train.inputs), train.labels).backward()
     weights = dict(network.named_parameters())
     for gene, ratio in zip(task.genes.genes, priors_of(task).gradient_ratios, strict=True):
         own = [weights[name] for name in gene.tensors]

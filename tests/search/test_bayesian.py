@@ -29,9 +29,9 @@ class KnownFit:
         return Belief(mean, 0.01 * np.eye(len(masks)))
 
 
-def bayesian(seed: int = 0, **options: object) -> Bayesian:
+def bayesian(**options: object) -> Bayesian:
     config = BayesianConfig.model_validate(options)
-    return Bayesian(config, SearchProblem(N_GENES, 40, 200), seed)
+    return Bayesian(config, SearchProblem(N_GENES, 40, 200), seed=0)
 
 
 def measured(asked: list[Candidate], rng: np.random.Generator) -> list[Evaluation]:
