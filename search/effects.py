@@ -29,7 +29,7 @@ MOST_PAIRS = 5
 # Bits are +1 and -1 in the model: a swing is twice a bit's coefficient, an interaction four times a product's.
 SWING, INTERACTION = 2.0, 4.0
 # A contrast is a number for every pair of genes.
-GENES_AT_ONCE = 32
+GENES_AT_ONCE = 256
 
 
 @dataclass(frozen=True, slots=True)
