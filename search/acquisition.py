@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from search.genome import Genome
+from search.observations import FloatArray
 from search.surrogate import Fit
 
 
@@ -38,3 +39,40 @@ def choose_batch(fit: Fit, genomes: Sequence[Genome], count: int, optimism: floa
         informed = covariance[:, best] / np.sqrt(covariance[best, best] + noise + 1e-300)
         covariance -= np.outer(informed, informed)
     return chosen
+
+
+def choose_by_samples(
+    fit: Fit, genomes: Sequence[Genome], count: int, rng: np.random.Generator
+) -> list[Genome]:
+    """Choose each mask as the best one of a sample of what the surrogate thinks possible (Thompson sampling).
+
+    Reference: Kandasamy et al., "Parallelised Bayesian Optimisation via Thompson Sampling", AISTATS 2018.
+
+    Args:
+        fit: Fitted surrogate.
+        genomes: Different masks to choose from, M of them.
+        count: Number of masks to choose, at most M.
+        rng: Draws the samples.
+    """
+    belief = fit.believe(np.array([genome.keeps for genome in genomes], dtype=np.bool_))
+    root = _root(belief.covariance)
+    is_left = np.ones(len(genomes), dtype=np.bool_)
+    chosen: list[Genome] = []
+    for _ in range(min(count, len(genomes))):
+        # Summed by numpy itself: BLAS would round differently with another number of threads.
+        sample = belief.mean + (root * rng.standard_normal(len(root))).sum(axis=1)
+        best = int(np.argmax(np.where(is_left, sample, -np.inf)))
+        is_left[best] = False
+        chosen.append(genomes[best])
+    return chosen
+
+
+def _root(covariance: FloatArray) -> FloatArray:
+    """Cholesky factor of a covariance that may be singular, ``(M, M)``: rounding below zero counts as zero."""
+    rest, root = covariance.copy(), np.zeros_like(covariance)
+    smallest = 1e-10 * float(np.diagonal(covariance).max(initial=0.0))
+    for column in range(len(rest)):
+        if rest[column, column] > smallest:
+            root[:, column] = rest[:, column] / np.sqrt(rest[column, column])
+            rest -= np.outer(root[:, column], root[:, column])
+    return root

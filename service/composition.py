@@ -31,6 +31,7 @@ from search.decisions import DecisionLog
 from search.errors import InvalidInputError
 from search.optimizer import SearchProblem
 from service.planning import Workers, build_evaluator, commit_to_plan
+from service.priors import commit_to_priors
 from service.result import Document
 from service.source_task import check_source_task, read_retention
 from service.spec import SearchOptions, SearchSpec
@@ -223,7 +224,9 @@ def build_task(
 def set_up(
     task: Task, options: SearchOptions, *, decisions: DecisionLog, folder: Path
 ) -> Workbench:
-    """Commit to a plan for a task and build its evaluators; with several processes they are started.
+    """Commit to a plan for a task, measure its genes' priors and build its evaluators.
+
+    With a plan of several processes they are started.
 
     Raises:
         InvalidInputError: The plan asks for several processes on a GPU, or for a task that cannot be sent to them.
@@ -234,10 +237,13 @@ def set_up(
     workers = Workers(task, artifacts)
     try:
         plan, refusals = commit_to_plan(task, options, device, decisions, workers)
+        # Whatever was timed before, and whether anything was: the last bits depend on it.
+        torch.set_num_threads(plan.threads)
+        priors = commit_to_priors(task, device, decisions)
         return Workbench(
             task=task,
             problem=SearchProblem(
-                task.genes.n_genes, options.finetune.steps, options.budget.evaluations
+                task.genes.n_genes, options.finetune.steps, options.budget.evaluations, priors
             ),
             plan=plan,
             refusals=refusals,

@@ -12,16 +12,18 @@ from models.checkpoints import load_state, save_state, write_atomically
 from models.devices import describe_device
 from models.graft import graft
 from search.decisions import Decision, DecisionLog
+from search.effects import estimate_effects
 from search.errors import TransferMaskError
 from search.evaluation import FINAL_REPLICATE
 from search.final import FINAL_PHASE, Contender, FinalOutcome
-from search.genome import Genome, keep_all, transfer_all
+from search.genome import keep_all, transfer_all
 from search.ledger import Json, Position
 from search.race import RaceOutcome
 from search.statistics import Interval, replicate_interval
 from search.study import StudyOutcome
 from search.verdict import judge
 from service.composition import ARTIFACTS_FOLDER, Workbench
+from service.explanation import report_genes, report_pairs
 from service.job_files import GRAFTED, REPORT, WEIGHTS
 from service.judgement import read_test
 from service.report import render_report
@@ -32,7 +34,6 @@ from service.result import (
     CurvePoint,
     Estimate,
     FitnessReport,
-    GeneReport,
     NoiseReport,
     Provenance,
     SearchResult,
@@ -126,10 +127,12 @@ def _result(
         )
         for name, entry in found.baselines().items()
     }
+    effects = estimate_effects(found.study.evaluations, bench.problem.search_fidelity)
     return SearchResult(
         mask=winner.genome.bitstring,
         learning_rate=_learning_rate(winner),
-        genes=_genes(bench, winner.genome),
+        genes=report_genes(bench.task.genes, winner.genome, effects),
+        pairs=report_pairs(bench.task.genes, effects),
         kept={fixed.name: fixed.reason for fixed in bench.task.genes.kept},
         transferred={fixed.name: fixed.reason for fixed in bench.task.genes.transferred},
         fitness=_fitness(winner),
@@ -162,13 +165,6 @@ def _verdict(found: Found, gains: dict[str, dict[str, Json]]) -> VerdictReport:
     }
     verdict = judge(next(names, "mask"), intervals)
     return VerdictReport(code=verdict.code, text=verdict.text)
-
-
-def _genes(bench: Workbench, genome: Genome) -> tuple[GeneReport, ...]:
-    return tuple(
-        GeneReport(name=gene.name, tensors=gene.tensors, parameters=gene.parameters, keep=keep)
-        for gene, keep in zip(bench.task.genes.genes, genome.keeps, strict=True)
-    )
 
 
 def _fitness(contender: Contender) -> FitnessReport:

@@ -1,4 +1,4 @@
-"""The report's figures as inline SVG: convergence, the mask over the layers, mask versus baselines, confusion matrix.
+"""The report's figures as inline SVG: convergence, mask and effects over the layers, baselines, confusion matrix.
 
 Drawn with matplotlib's object interface: no global state, no display, safe in any thread.
 """
@@ -12,6 +12,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
 from service.result import BaselineReport, SearchResult
@@ -20,6 +21,8 @@ KEEP_COLOUR, TRANSFER_COLOUR, QUIET_COLOUR = "#d98324", "#2a6f97", "#9aa5ad"
 RIGHT_COLOUR, WRONG_COLOUR = TRANSFER_COLOUR, KEEP_COLOUR
 # With more classes than this, numbers would be too small to read: shades alone are shown.
 MOST_CLASSES_WITH_NUMBERS = 20
+# With more genes than this, their names would overlap.
+MOST_GENES_WITH_NAMES = 60
 
 
 def convergence_curve(result: SearchResult) -> str:
@@ -94,6 +97,39 @@ def mask_versus_baselines(result: SearchResult) -> str:
     axes.set_yticks(range(len(rows)), [name for name, _ in rows])
     axes.set_ylim(len(rows) - 0.5, -0.6)
     axes.set_xlabel(f"test {result.test.metric.replace('_', ' ')}, 95% interval")
+    return _svg(figure)
+
+
+def effects_over_layers(result: SearchResult) -> str | None:
+    """Effect of every gene with its interval, in the network's order; None where the result has none."""
+    genes = [gene for gene in result.genes if gene.effect is not None]
+    if not genes:
+        return None
+    figure = Figure(figsize=(7.2, 3.4), layout="constrained")
+    axes = figure.add_subplot()
+    axes.axhline(0, color="black", linewidth=0.8)
+    for place, gene in enumerate(genes):
+        assert gene.effect is not None
+        low, mean, high = gene.effect.low, gene.effect.mean, gene.effect.high
+        axes.errorbar(
+            place,
+            mean,
+            yerr=None if low is None or high is None else [[mean - low], [high - mean]],
+            marker="o" if len(genes) <= MOST_GENES_WITH_NAMES else ".",
+            capsize=3 if len(genes) <= MOST_GENES_WITH_NAMES else 0,
+            color=KEEP_COLOUR if gene.keep else TRANSFER_COLOUR,
+        )
+    if len(genes) <= MOST_GENES_WITH_NAMES:
+        names = [_shortened(gene.name, 22) for gene in genes]
+        axes.set_xticks(range(len(genes)), names, rotation=90, fontsize=7)
+    else:
+        axes.set_xlabel("gene, in the network's order")
+    axes.set_ylabel("fitness kept - transferred")
+    handles = [
+        Line2D([], [], marker="o", color=TRANSFER_COLOUR, label="transferred in the found mask"),
+        Line2D([], [], marker="o", color=KEEP_COLOUR, label="kept"),
+    ]
+    figure.legend(handles=handles, loc="outside upper center", ncols=2, frameon=False)
     return _svg(figure)
 
 

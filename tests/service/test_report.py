@@ -126,6 +126,26 @@ def test_two_tasks_are_shown_beside_what_they_are_combined_to() -> None:
         assert text in page
 
 
+def explained(n_genes: int) -> SearchResult:
+    plain = result(n_genes).model_dump()
+    effects = [estimate(0.05 * (index % 3 - 1)) for index in range(n_genes)]
+    genes = [gene | {"effect": own} for gene, own in zip(plain["genes"], effects, strict=True)]
+    names = [gene["name"] for gene in genes]
+    return result(n_genes, genes=genes, pairs=[{"genes": names[:2], "effect": estimate(-0.0629)}])
+
+
+def test_the_page_shows_what_each_gene_and_the_surest_pairs_are_worth() -> None:
+    page = render_report(explained(3), "")
+    assert page.count("<svg") == 4
+    for text in ("What each gene is worth", "-0.063 [-0.083, -0.043]", "0.050 [0.030, 0.070]"):
+        assert text in page
+    assert "What each gene is worth" not in render_report(result(3), "")
+
+
+def test_effects_of_many_genes_can_be_drawn() -> None:
+    assert render_report(explained(161), "").count("<svg") == 4
+
+
 def test_nothing_is_loaded_from_elsewhere_and_nothing_is_run() -> None:
     page = render_report(result(), "digits")
     assert "<script" not in page

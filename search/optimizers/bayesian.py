@@ -1,0 +1,152 @@
+"""Bayesian optimization: a surrogate of all evaluations so far says where the next batch is worth most.
+
+Masks are sought by steepest ascent over single flips on mean + optimism x deviation; the batch is chosen from what the
+ascents found, from mutated leaders and from random masks.  References: Srinivas et al., "Gaussian Process Optimization
+in the Bandit Setting", ICML 2010 (upper confidence bounds); Desautels, Krause and Burdick, JMLR 15 (2014) (batches);
+Kandasamy et al., "Parallelised Bayesian Optimisation via Thompson Sampling", AISTATS 2018.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from search.acquisition import choose_batch, choose_by_samples
+from search.ascent import ascend
+from search.evaluation import Candidate, Evaluation
+from search.genome import Genome
+from search.observations import BoolArray, Observations
+from search.optimizer import OPTIMIZERS, OptimizerConfig, SearchProblem
+from search.structured_masks import structured_masks
+from search.surrogate import SURROGATES, Fit, build_surrogate, is_worth_a_model
+from search.surrogates.gaussian_process import GaussianProcessConfig
+
+# Masks from which a batch is chosen, for each one chosen; bounds the work, which grows with its square.
+POOL_FACTOR = 12
+# Of the pool: masks that differ from a leader in a few genes, and masks drawn at random.
+MUTATED_SHARE, RANDOM_SHARE = 0.3, 0.1
+# Genes in which a mutated leader differs, on average.
+MUTATIONS = 2.0
+
+
+class BayesianConfig(OptimizerConfig):
+    """Options of a search by Bayesian optimization."""
+
+    kind: Literal["bayesian"] = "bayesian"
+    batch_size: int = Field(16, ge=1, le=4096, description="candidates asked for at once")
+    initial: int = Field(
+        24, ge=4, le=4096, description="masks measured before the first model, at least"
+    )
+    structured_share: float = Field(
+        0.5, ge=0, le=1, description="of these, masks that people would try by hand"
+    )
+    surrogate: SURROGATES.union() = Field(  # type: ignore[valid-type]
+        GaussianProcessConfig(), description="model of the evaluations"
+    )
+    acquisition: Literal["ucb", "thompson"] = Field(
+        "ucb",
+        description="how a batch is chosen: by expectation and doubt, or each as the best of a sample of the model",
+    )
+    optimism: float = Field(
+        1.0, ge=0, le=10, description="standard deviations of doubt that speak for a mask"
+    )
+    reevaluations: int = Field(
+        1, ge=0, le=4096, description="of each batch, leaders measured again at a new replicate"
+    )
+    ascents: int = Field(8, ge=1, le=1000, description="local searches on the model, per batch")
+
+
+@OPTIMIZERS.register(BayesianConfig)
+class Bayesian:
+    """Asks for a first design, then for what its model thinks best."""
+
+    def __init__(self, config: BayesianConfig, problem: SearchProblem, seed: int) -> None:
+        """Bind the options to one problem and one seed."""
+        self._config, self._problem = config, problem
+        self._rng = np.random.default_rng(seed)
+        self._surrogate = build_surrogate(config.surrogate, seed)
+        self._seen = Observations()
+
+    def ask(self) -> list[Candidate]:
+        """Propose one batch; empty once every mask has been proposed."""
+        genomes = self._modelled() if is_worth_a_model(self._seen) else self._design()
+        return self._seen.candidates(genomes, self._problem.search_fidelity)
+
+    def tell(self, evaluations: Sequence[Evaluation]) -> None:
+        """Take in the measured batch."""
+        self._seen.add(evaluations)
+
+    def _design(self) -> list[Genome]:
+        """Structured masks, filled up with random ones."""
+        priors = self._problem.gene_priors
+        structured = structured_masks(
+            self._problem.n_genes,
+            max(2, round(self._config.structured_share * self._config.initial)),
+            None if priors is None else priors.gradient_ratios,
+        )
+        new = [genome for genome in structured if not self._seen.was_asked(genome)]
+        return self._filled_up(new, self._config.initial)
+
+    def _modelled(self) -> list[Genome]:
+        fit = self._surrogate.fit(self._seen)
+        leaders = self._leaders(fit)
+        again = leaders[: min(self._config.reevaluations, self._config.batch_size - 1)]
+        wanted = self._config.batch_size - len(again)
+        pool = self._pool(fit, leaders, POOL_FACTOR * wanted)
+        if len(pool) <= wanted:
+            new = self._filled_up(pool, wanted)
+        elif self._config.acquisition == "ucb":
+            new = choose_batch(fit, pool, wanted, self._config.optimism)
+        else:
+            new = choose_by_samples(fit, pool, wanted, self._rng)
+        # Measuring leaders again, for ever, is no search.
+        return [*again, *new] if new else []
+
+    def _leaders(self, fit: Fit) -> list[Genome]:
+        """Measured masks, the best expected first."""
+        genomes = self._seen.genomes
+        mean = fit.believe(_array(genomes)).mean
+        return [genomes[index] for index in np.argsort(-mean, kind="stable")]
+
+    def _pool(self, fit: Fit, leaders: Sequence[Genome], size: int) -> list[Genome]:
+        """Different masks that nobody has proposed: tops of the ascents and their surroundings first."""
+        n_genes = self._problem.n_genes
+        n_leading = max(1, self._config.ascents // 2)
+        random = self._rng.random((self._config.ascents - n_leading, n_genes)) < 0.5
+        starts = np.concatenate([_array(leaders[:n_leading]), random])
+        climbed = ascend(fit, starts, self._config.optimism)
+        n_mutated, n_random = round(MUTATED_SHARE * size), round(RANDOM_SHARE * size)
+        parents = np.concatenate([climbed[: self._config.ascents], _array(leaders[:n_leading])])
+        flips = self._rng.random((n_mutated, n_genes)) < MUTATIONS / n_genes
+        mutated = parents[self._rng.integers(len(parents), size=n_mutated)] ^ flips
+        drawn = self._rng.random((n_random, n_genes)) < 0.5
+        found: dict[Genome, None] = {}
+        for rows, end in (
+            (climbed, size - n_mutated - n_random),
+            (mutated, size - n_random),
+            (drawn, size),
+        ):
+            for genome in map(Genome.from_bits, rows.tolist()):
+                if len(found) == end:
+                    break
+                if not self._seen.was_asked(genome):
+                    found[genome] = None
+        return list(found)
+
+    def _filled_up(self, genomes: list[Genome], count: int) -> list[Genome]:
+        """Add random masks that nobody has proposed, as long as there are any."""
+        found = dict.fromkeys(genomes)
+        n_genes = self._problem.n_genes
+        while len(found) < count and self._seen.n_asked + len(found) < 2.0**n_genes:
+            genome = Genome.from_bits(self._rng.random(n_genes) < 0.5)
+            while self._seen.was_asked(genome) or genome in found:
+                genome = genome.flipped(int(self._rng.integers(n_genes)))
+            found[genome] = None
+        return list(found)
+
+
+def _array(genomes: Sequence[Genome]) -> BoolArray:
+    return np.array([genome.keeps for genome in genomes], dtype=np.bool_)
