@@ -19,10 +19,12 @@ from search.ascent import ascend
 from search.evaluation import Candidate, Evaluation
 from search.genome import Genome
 from search.observations import BoolArray, Observations
-from search.optimizer import OPTIMIZERS, OptimizerConfig, SearchProblem
+from search.optimizer import OPTIMIZERS, SearchProblem
+from search.rungs import RungedConfig
 from search.structured_masks import structured_masks
 from search.surrogate import SURROGATES, Fit, build_surrogate, is_worth_a_model
 from search.surrogates.gaussian_process import GaussianProcessConfig
+from search.unseen import filled_up
 
 # Masks from which a batch is chosen, for each one chosen; bounds the work, which grows with its square.
 POOL_FACTOR = 12
@@ -32,7 +34,7 @@ MUTATED_SHARE, RANDOM_SHARE = 0.3, 0.1
 MUTATIONS = 2.0
 
 
-class BayesianConfig(OptimizerConfig):
+class BayesianConfig(RungedConfig):
     """Options of a search by Bayesian optimization."""
 
     kind: Literal["bayesian"] = "bayesian"
@@ -137,15 +139,7 @@ class Bayesian:
         return list(found)
 
     def _filled_up(self, genomes: list[Genome], count: int) -> list[Genome]:
-        """Add random masks that nobody has proposed, as long as there are any."""
-        found = dict.fromkeys(genomes)
-        n_genes = self._problem.n_genes
-        while len(found) < count and self._seen.n_asked + len(found) < 2.0**n_genes:
-            genome = Genome.from_bits(self._rng.random(n_genes) < 0.5)
-            while self._seen.was_asked(genome) or genome in found:
-                genome = genome.flipped(int(self._rng.integers(n_genes)))
-            found[genome] = None
-        return list(found)
+        return filled_up(genomes, count, self._seen, self._problem.n_genes, self._rng)
 
 
 def _array(genomes: Sequence[Genome]) -> BoolArray:

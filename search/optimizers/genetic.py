@@ -29,6 +29,7 @@ from search.rungs import RungedConfig
 from search.structured_masks import structured_masks
 from search.surrogate import SURROGATES, Fit, build_surrogate, is_worth_a_model
 from search.surrogates.gaussian_process import GaussianProcessConfig
+from search.unseen import filled_up
 
 # A generation that finds nothing better raises the mutation rate by this factor, a success takes it back.
 MUTATION_GROWTH = 1.5
@@ -172,12 +173,4 @@ class Genetic:
         self._best = best
 
     def _filled_up(self, genomes: list[Genome], count: int) -> list[Genome]:
-        """Add random masks that nobody has proposed, as long as there are any."""
-        found = dict.fromkeys(genomes)
-        n_genes = self._problem.n_genes
-        while len(found) < count and self._seen.n_asked + len(found) < 2.0**n_genes:
-            genome = Genome.from_bits(self._rng.random(n_genes) < 0.5)
-            while self._seen.was_asked(genome) or genome in found:
-                genome = genome.flipped(int(self._rng.integers(n_genes)))
-            found[genome] = None
-        return list(found)
+        return filled_up(genomes, count, self._seen, self._problem.n_genes, self._rng)

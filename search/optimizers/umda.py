@@ -16,13 +16,14 @@ from pydantic import Field, model_validator
 from search.evaluation import Candidate, Evaluation
 from search.genome import Genome, keep_all, transfer_all
 from search.observations import FloatArray, Observations
-from search.optimizer import OPTIMIZERS, OptimizerConfig, SearchProblem
+from search.optimizer import OPTIMIZERS, SearchProblem
+from search.rungs import RungedConfig
 
 # Draws of one mask that may be asked for no more, before one is made by flipping genes.
 ATTEMPTS = 50
 
 
-class UmdaConfig(OptimizerConfig):
+class UmdaConfig(RungedConfig):
     """Options of a search by marginal distributions."""
 
     kind: Literal["umda"] = "umda"
@@ -66,8 +67,8 @@ class Umda:
         if not self._asked:
             drawn = [keep_all(n_genes), transfer_all(n_genes)]
             self._asked.update(drawn)
-        n_left = self._config.most_replicates * 2.0**n_genes - self._asked.total()
-        for _ in range(int(min(size - len(drawn), n_left))):
+        n_left = self._config.most_replicates * 2**n_genes - self._asked.total()
+        for _ in range(min(size - len(drawn), n_left)):
             genome = self._drawn(keep_probabilities)
             self._asked[genome] += 1
             drawn.append(genome)
