@@ -116,7 +116,7 @@ def search_with_simanneal(meter: Meter) -> None:
     """simanneal's ``Annealer``, one flip a step, its exponential cooling over the whole budget.
 
     A tenth of the budget walks freely to learn the usual step dE.  The walk starts where half of the usual worsening
-    steps are accepted and ends where one in a hundred is.
+    steps are accepted and ends where one in ten thousand is.
     """
     from simanneal import Annealer
 
@@ -135,7 +135,7 @@ def search_with_simanneal(meter: Meter) -> None:
         energies.append(annealer.energy())
         annealer.move()
     step = float(np.abs(np.diff(energies)).mean())
-    annealer.Tmax, annealer.Tmin = step / math.log(2), step / math.log(100)
+    annealer.Tmax, annealer.Tmin = step / math.log(2), step / math.log(1e4)
     # The start is an evaluation of its own.
     annealer.steps, annealer.updates = meter.left - 1, 0
     annealer.anneal()
@@ -169,12 +169,12 @@ PEERS: dict[str, Peer] = {
     "simanneal": search_with_simanneal,
     "subtuning": search_greedily,
 }
-# Its time grows with the cube of the evaluations.
+# A trial takes it a second or more.
 OPTUNA_GP_GENES, OPTUNA_GP_BUDGET = 60, 200
 
 
 def is_affordable(peer: str, n_genes: int, budget: int) -> bool:
-    """Whether a peer finishes such a search in a minute or so."""
+    """Whether a peer finishes such a search in minutes."""
     return peer != "optuna_gp" or (n_genes <= OPTUNA_GP_GENES and budget <= OPTUNA_GP_BUDGET)
 
 
