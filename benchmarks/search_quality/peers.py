@@ -58,8 +58,7 @@ def _optimize_with_optuna(meter: Meter, sampler: object) -> None:
 
     def objective(trial: optuna.Trial) -> float:
         bits = [
-            trial.suggest_categorical(f"gene{gene}", [False, True])
-            for gene in range(meter.n_genes)
+            trial.suggest_categorical(f"gene{gene}", [False, True]) for gene in range(meter.n_genes)
         ]
         return meter(Genome.from_bits(bits))
 
@@ -107,9 +106,7 @@ def search_with_deap(meter: Meter) -> None:
     toolbox.register("select", tools.selTournament, tournsize=3)
     population = toolbox.population(n=max(10, meter.budget // 8))
     # The meter ends it: how many masks of a generation are new is a matter of chance.
-    algorithms.eaSimple(
-        population, toolbox, cxpb=0.5, mutpb=0.2, ngen=meter.budget, verbose=False
-    )
+    algorithms.eaSimple(population, toolbox, cxpb=0.5, mutpb=0.2, ngen=meter.budget, verbose=False)
 
 
 def search_with_simanneal(meter: Meter) -> None:
@@ -209,9 +206,7 @@ def main() -> None:
                 problem = draw_problem(family, arguments.genes, seed)
                 noise = arguments.noise * float(problem.random_values.std())
                 landscape = noisy(problem.value, noise, seed)
-                found = found_in(
-                    run_peer(name, landscape, arguments.genes, arguments.budget, seed)
-                )
+                found = found_in(run_peer(name, landscape, arguments.genes, arguments.budget, seed))
                 qualities.append(problem.quality_of(found.best_seen))
                 counts.append(found.evaluations)
         seconds = (time.perf_counter() - started) / len(counts)

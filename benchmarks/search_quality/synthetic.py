@@ -74,9 +74,7 @@ def _packed(values: Sequence[float]) -> str:
 
 def n_seeds_of(searcher: str, n_genes: int, budget: int, seeds: int, slow_seeds: int) -> int:
     """Fewer for a peer whose one search takes long."""
-    is_slow = searcher == "optuna_gp" or (
-        searcher in SLOW_PEERS and n_genes * budget > SLOW_SIZE
-    )
+    is_slow = searcher == "optuna_gp" or (searcher in SLOW_PEERS and n_genes * budget > SLOW_SIZE)
     return min(seeds, slow_seeds) if is_slow else seeds
 
 
