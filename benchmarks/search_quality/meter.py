@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 
 from benchmarks.search_quality.replay import SEARCH_FIDELITY, Landscape
 from search.evaluation import SEARCH_REPLICATE, Candidate, Evaluation, Outcome
@@ -51,3 +53,8 @@ class Meter:
         candidate = Candidate(mask, SEARCH_FIDELITY, replicate)
         self.evaluations.append(Evaluation(candidate, Outcome.MEASURED, score, 0.0))
         return score
+
+
+def retold(evaluations: Sequence[Evaluation], fidelity: int) -> tuple[Evaluation, ...]:
+    """The same evaluations as if made at another fidelity: a peer knows one only."""
+    return tuple(replace(e, candidate=replace(e.candidate, fidelity=fidelity)) for e in evaluations)

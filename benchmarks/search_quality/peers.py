@@ -110,7 +110,7 @@ def search_with_deap(meter: Meter) -> None:
 
 
 def search_with_simanneal(meter: Meter) -> None:
-    """simanneal's ``Annealer``, one flip a step, its exponential cooling over the whole budget.
+    """Simanneal's ``Annealer``, one flip a step, its exponential cooling over the whole budget.
 
     A tenth of the budget walks freely to learn the usual step dE.  The walk starts where half of the usual worsening
     steps are accepted and ends where one in ten thousand is.

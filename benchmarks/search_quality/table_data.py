@@ -142,7 +142,8 @@ class Table:
         return (
             f"{len(truth)} masks, {len(self.brief.fitness)} replicates of {self.brief_steps} steps: fitness "
             f"{truth.mean():.3f}, standard deviation between masks {truth.std():.3f}, of one evaluation "
-            f"{self.brief.noise:.3f}; transfer-all {truth[0]:.3f}, keep-all {truth[-1]:.3f}, best {truth.max():.3f} ({best})"
+            f"{self.brief.noise:.3f}; transfer-all {truth[0]:.3f}, keep-all {truth[-1]:.3f}, best {truth.max():.3f} "
+            f"({best})"
         )
 
     def _measured(self, name: str) -> Measured:

@@ -79,7 +79,7 @@ def _cnn() -> TableTask:
             "validation_size": 200,
         },
         "finetune": {"kind": "full", "steps": 40, "batch_size": 32, "learning_rate": 0.002},
-        "final": {"steps": 400, "learning_rate_factors": [0.3, 1, 3]},
+        "final": {"steps": 300, "learning_rate_factors": [0.3, 1, 3]},
     }
     plan = fused_plan("stacked", 32, threads=1, channels_last=True)
     return TableTask(document, plan, full_factors=(1.0,), subset_size=30)
@@ -92,7 +92,29 @@ def _demo() -> TableTask:
     return TableTask(document, plan, brief_replicates=20)
 
 
+def _tiny() -> TableTask:
+    """Six genes and hardly any training: to try the programs with."""
+    document = {
+        "name": "tiny",
+        "model": {"kind": "mlp", "hidden": [8] * 5},
+        "source": {"kind": "pretrain", "dataset": {"kind": "digits"}, "steps": 100},
+        "dataset": {"kind": "digits", "train_size": 60, "validation_size": 100},
+        "finetune": {"kind": "full", "steps": 6, "learning_rate": 0.01},
+        "final": {"steps": 12, "learning_rate_factors": [0.3, 1]},
+    }
+    return TableTask(
+        document,
+        fused_plan("stacked", 64, threads=1),
+        brief_replicates=4,
+        full_factors=(1.0,),
+        full_replicates=2,
+        subset_size=12,
+        subset_replicates=3,
+    )
+
+
 TABLE_TASKS = {
+    "tiny": _tiny(),
     "label_cycle_mlp": _mlp("digits, labels cyclically permuted", {"kind": "label_cycle"}),
     "pixel_permutation_mlp": _mlp("digits, pixels permuted", {"kind": "pixel_permutation"}),
     "classes_cnn": _cnn(),

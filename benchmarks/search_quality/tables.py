@@ -14,22 +14,21 @@ import hashlib
 import itertools
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-from benchmarks.search_quality.table_parts import FAILED, Part, measure, open_bench
-from benchmarks.search_quality.table_tasks import RUNG_REPLICATES, TABLE_TASKS
 from numpy.typing import NDArray
 
+from benchmarks.search_quality.table_data import TABLES, load_table
+from benchmarks.search_quality.table_parts import FAILED, Part, measure, open_bench
+from benchmarks.search_quality.table_tasks import RUNG_REPLICATES, TABLE_TASKS
 from search.evaluation import FINAL_REPLICATE, RACE_REPLICATE, SEARCH_REPLICATE
-from search.genome import Genome, keep_all, prefixes, transfer_all
+from search.genome import keep_all, prefixes, transfer_all
 
-TABLES = Path(__file__).parent / "tables"
 SCRATCH = Path(__file__).parents[2] / "build" / "tables"
-Array = NDArray[Any]
 # Masks of one part of a long measurement: small enough that two processes end at about the same time.
 BLOCK = 256
 N_TIMED = 64
@@ -107,7 +106,7 @@ class Builder:
         tests = not label.startswith("brief")
         return Part(self.name, self.folder, steps, factor, replicate, tuple(masks), label, tests)
 
-    def subset(self, brief_right: Array) -> list[int]:
+    def subset(self, brief_right: NDArray[Any]) -> list[int]:
         """Rows of the best masks, the pure ones, the prefixes and some drawn at random."""
         n_genes = self.bench.problem.n_genes
         named = [keep_all(n_genes), transfer_all(n_genes), *prefixes(n_genes)]
@@ -118,7 +117,7 @@ class Builder:
         chosen = dict.fromkeys([*best.tolist(), *rows, *drawn.tolist()])
         return sorted(list(chosen)[: self.task.subset_size])
 
-    def stacked(self, parts: Sequence[Part]) -> dict[str, Array]:
+    def stacked(self, parts: Sequence[Part]) -> dict[str, NDArray[Any]]:
         """Read parts that together are a (factor, replicate, mask) grid, in that order."""
         grid = (len({part.factor for part in parts}), len({part.replicate for part in parts}))
         read = [np.load(part.path, allow_pickle=False) for part in parts]
@@ -134,59 +133,61 @@ class Builder:
 
 
 def estimate(builder: Builder) -> str:
-    """Time 64 masks and say how long all of it takes on this machine, one process alone."""
+    """Time 64 masks and say how long all of it takes, by the clock and by this process's share of the processor."""
     steps = builder.spec.finetune.steps
     drawn = np.random.default_rng(1).permutation(len(builder.masks))[:N_TIMED]
     masks = tuple(builder.masks[row] for row in drawn)
     part = Part(builder.name, builder.folder, steps, 1.0, SEARCH_REPLICATE, masks, "timed")
-    seconds = []
-    for _ in range(2):
-        started = time.perf_counter()
-        measure(part)
-        seconds.append(time.perf_counter() - started)
+    measure(part)
+    started = time.perf_counter(), time.process_time()
+    measure(part)
+    waited = time.perf_counter() - started[0]
+    computed = time.process_time() - started[1]
     part.path.unlink()
-    per_step = min(seconds) / part.candidate_steps
     phases = {
         "brief": builder.brief_parts(),
         "full": builder.full_parts(),
         "subset": builder.subset_parts(range(builder.task.subset_size)),
     }
-    costs = {
-        name: sum(part.candidate_steps for part in parts) * per_step / 60
-        for name, parts in phases.items()
-    }
-    shares = ", ".join(f"{name} {minutes:.0f}" for name, minutes in costs.items())
+    steps_of = {name: sum(p.candidate_steps for p in parts) for name, parts in phases.items()}
+    minutes = computed / part.candidate_steps / 60
+    shares = ", ".join(f"{name} {minutes * count:.0f}" for name, count in steps_of.items())
     return (
-        f"{builder.name}: {1000 * per_step:.2f} ms per candidate-step; {sum(costs.values()):.0f} minutes of one "
-        f"process ({shares}), to be divided by the workers"
+        f"{builder.name}: {1000 * computed / part.candidate_steps:.2f} ms of computing per candidate-step "
+        f"({waited / computed:.1f} times as long by the clock, just now); {minutes * sum(steps_of.values()):.0f} minutes "
+        f"of computing ({shares}), to be divided by the workers"
     )
 
 
-def build(builder: Builder, workers: int) -> dict[str, Array]:
+def build(
+    builder: Builder, measure_all: Callable[[Sequence[Part]], None]
+) -> dict[str, NDArray[Any]]:
     """Measure what is missing, in the order in which it is needed; give the table's arrays."""
     brief = builder.brief_parts()
-    _measure_all(brief, workers)
+    measure_all(brief)
     steps = builder.spec.finetune.steps
-    arrays: dict[str, Array] = {}
+    arrays: dict[str, NDArray[Any]] = {}
     for name, wanted in [("brief", steps), *((f"rung{s}", s) for s in builder.rungs)]:
         found = builder.stacked([part for part in brief if part.steps == wanted])
         arrays |= {f"{name}_right": found["right"][0], f"{name}_loss": found["loss"][0]}
     if builder.task.subset_size:
-        subset = builder.subset(arrays["brief_right"])
-        _measure_all(builder.subset_parts(subset), workers)
-        found = builder.stacked(builder.subset_parts(subset))
-        arrays["subset"] = np.array(subset, dtype=np.uint16)
-        arrays |= {f"subset_{field}": values for field, values in found.items()}
+        rows = builder.subset(arrays["brief_right"])
+        subset = builder.subset_parts(rows)
+        measure_all(subset)
+        arrays["subset"] = np.array(rows, dtype=np.uint16)
+        arrays |= {f"subset_{field}": v for field, v in builder.stacked(subset).items()}
     if builder.task.full_factors:
-        _measure_all(builder.full_parts(), workers)
-        found = builder.stacked(builder.full_parts())
-        hits = np.unpackbits(found["hits"], axis=3).sum(axis=3)
+        full = builder.full_parts()
+        measure_all(full)
+        found = builder.stacked(full)
         arrays |= {"full_right": found["right"], "full_loss": found["loss"]}
+        hits = np.unpackbits(found["hits"], axis=3).sum(axis=3)
         arrays["full_test_right"] = hits.astype(np.uint16)
     return arrays
 
 
-def _measure_all(parts: Sequence[Part], workers: int) -> None:
+def measure_in_processes(workers: int, parts: Sequence[Part]) -> None:
+    """Measure the parts that have no file yet."""
     from benchmarks.seed_workers import over_seed_processes
 
     missing = [part for part in parts if not part.path.exists()]
@@ -197,11 +198,25 @@ def _measure_all(parts: Sequence[Part], workers: int) -> None:
         print(f"{number}/{len(missing)} {part.path.name} after {seconds:.0f} s", flush=True)
 
 
-def describe(builder: Builder, conditions: dict[str, str]) -> dict[str, Any]:
+def save(
+    builder: Builder,
+    arrays: Mapping[str, NDArray[Any]],
+    conditions: Mapping[str, str],
+    folder: Path,
+) -> None:
+    """Write a table and its description."""
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{builder.name}.npz"
+    np.savez_compressed(path, **arrays)  # type: ignore[arg-type] # taken for allow_pickle
+    document = describe(builder, conditions)
+    path.with_suffix(".json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+
+
+def describe(builder: Builder, conditions: Mapping[str, str]) -> dict[str, Any]:
     """What is needed to read the arrays and to measure them again."""
     task, data = builder.task, builder.bench.task.data
     return {
-        "conditions": conditions,
+        "conditions": dict(conditions),
         "spec": builder.spec.model_dump(mode="json"),
         "genes": [gene.name for gene in builder.bench.task.genes.genes],
         "validation_samples": len(data.validation.labels),
@@ -234,14 +249,8 @@ def main() -> None:
     print(estimate(builder), flush=True)
     if arguments.estimate:
         return
-    arrays = build(builder, arguments.workers)
-    TABLES.mkdir(exist_ok=True)
-    path = TABLES / f"{arguments.table}.npz"
-    np.savez_compressed(path, **arrays)  # type: ignore[arg-type] # taken for allow_pickle
-    document = describe(builder, conditions)
-    path.with_suffix(".json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    from benchmarks.search_quality.table_data import load_table
-
+    arrays = build(builder, partial(measure_in_processes, arguments.workers))
+    save(builder, arrays, conditions, TABLES)
     print(load_table(arguments.table).summary())
 
 
