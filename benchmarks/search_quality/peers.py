@@ -15,6 +15,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import Any
 
 import numpy as np
 
@@ -51,7 +52,7 @@ def search_with_optuna_gp(meter: Meter) -> None:
     _optimize_with_optuna(meter, optuna.samplers.GPSampler(seed=meter.seed))
 
 
-def _optimize_with_optuna(meter: Meter, sampler: object) -> None:
+def _optimize_with_optuna(meter: Meter, sampler: Any) -> None:
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)

@@ -13,13 +13,16 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from benchmarks.search_quality.searchers import is_ours, ours
 from search.evaluation import Evaluation
 from search.observations import FloatArray
+
+if TYPE_CHECKING:
+    from benchmarks.search_quality.table_data import Table
 
 PROGRAM = "search_quality.regret"
 BUDGET = 200
@@ -67,7 +70,7 @@ def measure(unit: Unit) -> tuple[Unit, list[dict[str, Any]]]:
     return unit, rows
 
 
-def _search(searcher: str, table: Any, seed: int) -> tuple[Evaluation, ...]:
+def _search(searcher: str, table: Table, seed: int) -> tuple[Evaluation, ...]:
     from benchmarks.search_quality.meter import retold
     from benchmarks.search_quality.peers import run_peer
     from benchmarks.search_quality.replay import run_study_on
@@ -82,14 +85,14 @@ def _search(searcher: str, table: Any, seed: int) -> tuple[Evaluation, ...]:
     return retold(evaluations, table.brief_steps)
 
 
-def _regret(table: Any, searcher: str, evaluations: Sequence[Evaluation]) -> float:
+def _regret(table: Table, searcher: str, evaluations: Sequence[Evaluation]) -> float:
     """In points; of a random mask as long as nothing was measured at the brief fidelity."""
     from benchmarks.search_quality.replay import found_in
     from benchmarks.search_quality.searchers import answer
 
     evaluations = [e for e in evaluations if e.candidate.fidelity == table.brief_steps]
     if not evaluations:
-        return 100 * float(table.optimum - table.brief.truth.mean())
+        return 100 * (table.optimum - float(table.brief.truth.mean()))
     if is_ours(searcher):
         chosen = answer(searcher, found_in(evaluations))
     else:

@@ -39,7 +39,8 @@ class Measured:
     @property
     def truth(self) -> FloatArray:
         """``(M,)``: mean fitness over the replicates; a mask that diverged is the worst."""
-        return np.nan_to_num(self.fitness, nan=0.0).mean(axis=0)
+        means: FloatArray = np.nan_to_num(self.fitness, nan=0.0).mean(axis=0)
+        return means
 
     @property
     def noise(self) -> float:

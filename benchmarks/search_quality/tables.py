@@ -154,8 +154,8 @@ def estimate(builder: Builder) -> str:
     shares = ", ".join(f"{name} {minutes * count:.0f}" for name, count in steps_of.items())
     return (
         f"{builder.name}: {1000 * computed / part.candidate_steps:.2f} ms of computing per candidate-step "
-        f"({waited / computed:.1f} times as long by the clock, just now); {minutes * sum(steps_of.values()):.0f} minutes "
-        f"of computing ({shares}), to be divided by the workers"
+        f"({waited / computed:.1f} times as long by the clock, just now); "
+        f"{minutes * sum(steps_of.values()):.0f} minutes of computing ({shares}), to be divided by the workers"
     )
 
 
