@@ -5,8 +5,9 @@ TPE around a plain training loop.  One program at a time, all of them in turn fo
 neighbours in time.
 
 A search is within 1% while the mask it would return has a true fitness of at least 0.99 times the best mask's; truth is
-the mean over the replicates of the exhaustive table.  Everybody's time is that from which on this stays so to the end of
-the budget: a lucky score that is displaced by a luckier one of a worse mask does not count.  The first time is given too.
+the mean over the replicates of the exhaustive table.  Everybody's time is that from which on this stays so to the end
+of the budget: a lucky score that is displaced by a luckier one of a worse mask does not count.  The first time is given
+too.
 
     python -m benchmarks.search_quality.time_to_target --seeds 5
 """
@@ -141,8 +142,8 @@ def render(table: Table, runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> str
             *lines,
             "",
             "Times: median (least to most) over the seeds that got there.  Ratios: geometric mean over seeds with its",
-            "95% interval, each within one round; a search that never got there counts with its whole time, so that the",
-            "ratio is a lower bound where peers did not.",
+            "95% interval, each within one round; a search that never got there counts with its whole time, which for",
+            "a peer makes the ratio a lower bound.",
         ]
     )
 

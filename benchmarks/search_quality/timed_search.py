@@ -129,7 +129,7 @@ def main() -> None:
     arguments = parser.parse_args()
     budget, seed, folder = arguments.budget, arguments.seed, arguments.folder
     # All imports of both ways, before any clock starts.
-    import benchmarks.search_quality.plain_loop
+    import benchmarks.search_quality.plain_loop  # noqa: F401
     import search.optimizers  # noqa: F401
 
     if arguments.searcher == "transfermask":
