@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from benchmarks.record import conditions_of, over_seeds, show, spread, write_record
 from benchmarks.search_quality.table_data import Table, load_table
@@ -44,6 +45,8 @@ SHARE_OF_OPTIMUM = 0.99
 
 def prepare_source(folder: Path) -> None:
     """Train the source once, for everybody."""
+    # As the table's: the number of threads changes the last bits.
+    torch.set_num_threads(1)
     spec = SearchSpec.model_validate_json(DEMO_SPEC.read_text(encoding="utf-8"))
     inputs = InputFolder(folder)
     data = read_data(spec, inputs)

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.search_quality import tables
 from benchmarks.search_quality.replay import found_in, run_study_on
-from benchmarks.search_quality.table_data import Table, load_table, table_names
+from benchmarks.search_quality.table_data import TABLES, Table, load_table, table_names
 from benchmarks.search_quality.table_parts import Part, measure, open_bench
 from search.evaluation import FINAL_REPLICATE, SEARCH_REPLICATE, Arm, Candidate
 from search.optimizer import SearchProblem
@@ -91,4 +91,4 @@ def test_a_search_can_be_replayed(table: Table) -> None:
 def test_committed_tables_can_be_read(name: str) -> None:
     table = load_table(name)
     assert len(table.brief.truth) == 2**table.n_genes
-    assert (tables.TABLES / f"{name}.npz").stat().st_size <= 2_000_000
+    assert (TABLES / f"{name}.npz").stat().st_size <= 2_000_000
