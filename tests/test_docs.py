@@ -63,7 +63,7 @@ def test_figures_come_with_the_command_and_the_commit_they_were_made_with() -> N
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_figures_in_a_page_are_those_of_their_record(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    for name, body in re.findall(r"<!-- ([\w-]+) -->\n(.*?)<!-- /\1 -->", text, re.DOTALL):
+    for name, body in re.findall(r"<!-- ([\w.-]+) -->\n(.*?)<!-- /\1 -->", text, re.DOTALL):
         record = ROOT / "benchmarks" / "results" / f"{name}.md"
         shown, written = (
             [line for line in t.splitlines() if line] for t in (body, record.read_text("utf-8"))

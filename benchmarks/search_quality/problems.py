@@ -15,6 +15,7 @@ from functools import cached_property
 
 import numpy as np
 
+from search.genome import Genome
 from search.observations import BoolArray, FloatArray, IntArray
 
 WINDOW = 3
@@ -66,6 +67,14 @@ class Problem:
         """0 for the mean of random masks, 1 for the optimum."""
         mean = float(self.random_values.mean())
         return (float(self.values(mask[None])[0]) - mean) / (self.optimum - mean)
+
+    def value(self, genome: Genome) -> float:
+        """Fitness without noise of one mask."""
+        return float(self.values(np.array([genome.keeps], dtype=np.bool_))[0])
+
+    def quality_of(self, genome: Genome) -> float:
+        """``quality`` of a genome."""
+        return self.quality(np.array(genome.keeps, dtype=np.bool_))
 
 
 def _linear(n_genes: int, rng: np.random.Generator) -> FloatArray:

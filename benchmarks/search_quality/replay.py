@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from search.decisions import DecisionLog
-from search.evaluation import Arm, Candidate, Evaluation, Outcome
+from search.evaluation import Arm, Candidate, Evaluation, Evaluator, Outcome
 from search.genome import Genome
 from search.leaders import leading_masks
 from search.ledger import InMemoryLedger
@@ -58,7 +58,7 @@ class Found:
     Attributes:
         best_seen: The mask with the best single score.
         leader: The mask with the best expected fitness, which is what transfermask reports.
-        evaluations: How many were made.
+        evaluations: How many were made at the highest fidelity.
     """
 
     best_seen: Genome
@@ -67,26 +67,33 @@ class Found:
 
 
 def found_in(evaluations: Sequence[Evaluation]) -> Found:
-    """Choose from what was measured."""
+    """Choose from what was measured at the highest fidelity."""
+    highest = max(evaluation.candidate.fidelity for evaluation in evaluations)
+    evaluations = [e for e in evaluations if e.candidate.fidelity == highest]
     best = max(evaluations, key=lambda e: float("-inf") if e.fitness is None else e.fitness)
     leader = leading_masks(evaluations)[0]
     return Found(best.candidate.genome, leader, len(evaluations))
 
 
-def build(options: dict[str, Any], n_genes: int, budget: int, seed: int) -> Optimizer:
+def build(options: dict[str, Any], problem: SearchProblem, seed: int) -> Optimizer:
     """Construct one of transfermask's optimizers."""
     config: Any = OPTIMIZERS.config(options["kind"]).model_validate(options)
-    problem = SearchProblem(n_genes, SEARCH_FIDELITY, budget)
     return build_optimizer(config, problem, seed)
 
 
 def run_study(
     options: dict[str, Any], landscape: Landscape, n_genes: int, budget: int, seed: int
 ) -> tuple[Evaluation, ...]:
-    """Search with one of transfermask's optimizers."""
-    ledger = InMemoryLedger()
-    recorded = RecordedEvaluator(
-        LandscapeEvaluator(landscape), ledger, DecisionLog(ledger), chunk_size=4096
-    )
+    """Search a landscape with one of transfermask's optimizers."""
     problem = SearchProblem(n_genes, SEARCH_FIDELITY, budget)
-    return Study(build(options, n_genes, budget, seed), recorded, problem, Arm()).run().evaluations
+    return run_study_on(LandscapeEvaluator(landscape), options, problem, seed)
+
+
+def run_study_on(
+    evaluator: Evaluator, options: dict[str, Any], problem: SearchProblem, seed: int
+) -> tuple[Evaluation, ...]:
+    """Search with one of transfermask's optimizers; give what was evaluated, in order."""
+    ledger = InMemoryLedger()
+    recorded = RecordedEvaluator(evaluator, ledger, DecisionLog(ledger), chunk_size=4096)
+    optimizer = build(options, problem, seed)
+    return Study(optimizer, recorded, problem, Arm()).run().evaluations

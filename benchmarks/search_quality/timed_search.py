@@ -1,0 +1,145 @@
+"""One search against the clock, in a process of its own: prints what was evaluated and when, as JSON.
+
+The clock starts when the libraries are loaded: reading data and weights, building the evaluator and choosing a plan are
+part of the search.  The trained source is given to everybody.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from benchmarks.search_quality.table_tasks import DEMO_SPEC
+from search.evaluation import Candidate, Evaluation, Evaluator
+from service.spec import SearchSpec
+
+# Of replicates: every search has its own draws.
+STRIDE = 1000
+
+
+class OwnDraws:
+    """An evaluator whose replicates nobody else has."""
+
+    def __init__(self, evaluator: Evaluator, number: int) -> None:
+        """Number the searches."""
+        self._evaluator, self._offset = evaluator, STRIDE * number
+
+    def evaluate(self, candidates: Sequence[Candidate]) -> list[Evaluation]:
+        """Measure one chunk."""
+        moved = [replace(c, replicate=c.replicate + self._offset) for c in candidates]
+        evaluations = self._evaluator.evaluate(moved)
+        return [
+            replace(evaluation, candidate=candidate)
+            for evaluation, candidate in zip(evaluations, candidates, strict=True)
+        ]
+
+
+def search_with_transfermask(
+    optimizer: str, budget: int, seed: int, folder: Path
+) -> dict[str, Any]:
+    """The search phase of the product; the plan is measured."""
+    from models.inputs import InputFolder
+    from search.decisions import DecisionLog
+    from search.evaluation import Arm
+    from search.leaders import leading_masks
+    from search.ledger import InMemoryLedger
+    from search.recorded import RecordedEvaluator
+    from search.study import Study
+    from service.composition import build_optimizer, compose
+
+    document = json.loads(DEMO_SPEC.read_text(encoding="utf-8"))
+    document |= {"optimizer": {"kind": optimizer}, "budget": {"evaluations": budget}}
+    spec = SearchSpec.model_validate(document)
+    rows: list[list[Any]] = []
+    started = time.perf_counter()
+
+    def note(phase: str, batch: int, evaluations: Sequence[Evaluation]) -> None:  # noqa: ARG001
+        seconds = time.perf_counter() - started
+        rows.extend(_row(seconds, e) for e in evaluations)
+
+    ledger = InMemoryLedger()
+    decisions = DecisionLog(ledger)
+    bench = compose(spec, decisions=decisions, folder=folder, inputs=InputFolder(folder))
+    recorded = RecordedEvaluator(
+        OwnDraws(bench.evaluator, seed),
+        ledger,
+        decisions,
+        chunk_size=bench.plan.candidates_at_once,
+        listener=note,
+    )
+    proposing = build_optimizer(spec.model_copy(update={"seed": seed}), bench.problem)
+    found = Study(proposing, recorded, bench.problem, Arm()).run().evaluations
+    searched = time.perf_counter()
+    full = [e for e in found if e.candidate.fidelity == bench.problem.search_fidelity]
+    leading_masks(full)
+    answered = time.perf_counter()
+    bench.close()
+    return {
+        "rows": rows,
+        "seconds": answered - started,
+        "answer_seconds": answered - searched,
+        "plan": bench.plan.label,
+    }
+
+
+def search_with_peer(peer: str, budget: int, seed: int, folder: Path) -> dict[str, Any]:
+    """A peer around the plain loop."""
+    from benchmarks.search_quality.peers import run_peer
+    from benchmarks.search_quality.plain_loop import PlainLoop
+    from search.genome import Genome
+
+    spec = SearchSpec.model_validate_json(DEMO_SPEC.read_text(encoding="utf-8"))
+    times: list[float] = []
+    started = time.perf_counter()
+    loop = PlainLoop(spec, folder, seed)
+
+    def measure(mask: Genome, replicate: int) -> float:
+        fitness = loop(mask, replicate)
+        times.append(time.perf_counter() - started)
+        return fitness
+
+    evaluations = run_peer(peer, measure, loop.n_genes, budget, seed)
+    seconds = time.perf_counter() - started
+    rows = [_row(at, e, spec.finetune.steps) for at, e in zip(times, evaluations, strict=True)]
+    return {"rows": rows, "seconds": seconds, "answer_seconds": 0.0, "plan": "plain loop"}
+
+
+def _row(seconds: float, evaluation: Evaluation, steps: int | None = None) -> list[Any]:
+    """When, mask, steps, replicate, fitness."""
+    candidate = evaluation.candidate
+    steps = candidate.fidelity if steps is None else steps
+    mask = candidate.genome.bitstring
+    return [round(seconds, 4), mask, steps, candidate.replicate, evaluation.fitness]
+
+
+def main() -> None:
+    """Search once."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("searcher", help="a peer, or transfermask")
+    parser.add_argument("--optimizer", default="genetic")
+    parser.add_argument("--budget", type=int, required=True)
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--folder", type=Path, required=True)
+    arguments = parser.parse_args()
+    budget, seed, folder = arguments.budget, arguments.seed, arguments.folder
+    # All imports of both ways, before any clock starts.
+    import benchmarks.search_quality.plain_loop  # noqa: F401
+    import search.optimizers  # noqa: F401
+
+    if arguments.searcher == "transfermask":
+        found = search_with_transfermask(arguments.optimizer, budget, seed, folder)
+    else:
+        if arguments.searcher.startswith("optuna"):
+            import optuna  # noqa: F401
+        found = search_with_peer(arguments.searcher, budget, seed, folder)
+    sys.stdout.write(json.dumps(found) + "\n")
+
+
+if __name__ == "__main__":
+    main()
