@@ -16,7 +16,7 @@ import numpy as np
 from scipy import stats
 
 from search.evaluation import Evaluation
-from search.observations import FloatArray, Observations
+from search.observations import FloatArray, Observations, evenly_spaced
 from search.statistics import CONFIDENCE, Interval
 from search.surrogate import is_worth_a_model
 from search.surrogates.gaussian_process import (
@@ -57,19 +57,18 @@ class Effects:
     pairs: tuple[PairEffect, ...] = ()
 
 
-def estimate_effects(evaluations: Sequence[Evaluation], fidelity: int) -> Effects:
+def estimate_effects(evaluations: Sequence[Evaluation]) -> Effects:
     """Estimate the effects of all genes and of the pairs that stand out.
 
     Args:
-        evaluations: Of the search phase; those of the arm that most of them have count.
-        fidelity: Of those that count.
+        evaluations: Of one fidelity; those of the arm that most of them have count.
 
     Returns:
         No effects where there are too few evaluations, or all of them are alike.
     """
-    at_fidelity = [e for e in evaluations if e.candidate.fidelity == fidelity]
-    arms = Counter(evaluation.candidate.arm for evaluation in at_fidelity).most_common(1)
-    observations = Observations(e for e in at_fidelity if e.candidate.arm == arms[0][0])
+    arms = Counter(evaluation.candidate.arm for evaluation in evaluations).most_common(1)
+    of_arm = [e for e in evaluations if e.candidate.arm == arms[0][0]]
+    observations = Observations(evenly_spaced(of_arm, MOST_OBSERVATIONS))
     if not is_worth_a_model(observations) or np.ptp(observations.fitness) == 0:
         return Effects()
     fit = GaussianProcess(GaussianProcessConfig(), seed=0).fit(observations)

@@ -13,13 +13,14 @@ import numpy as np
 
 from search.evaluation import Evaluation
 from search.genome import Genome
-from search.observations import Observations
+from search.observations import Observations, evenly_spaced
 from search.ranking import rank
 from search.surrogate import is_worth_a_model
-from search.surrogates.gaussian_process import GaussianProcess, GaussianProcessConfig
-
-# A fit takes time with the cube of this, and memory with its square.
-MOST_OBSERVATIONS = 1000
+from search.surrogates.gaussian_process import (
+    MOST_OBSERVATIONS,
+    GaussianProcess,
+    GaussianProcessConfig,
+)
 
 
 def leading_masks(evaluations: Sequence[Evaluation]) -> list[Genome]:
@@ -29,9 +30,7 @@ def leading_masks(evaluations: Sequence[Evaluation]) -> list[Genome]:
         evaluations: Of one fidelity and arm, at any replicates.
     """
     ranked = [standing.genome for standing in rank(evaluations)]
-    # Evenly spaced in time, so that no kind of mask is preferred.
-    step = -(-len(evaluations) // MOST_OBSERVATIONS) or 1
-    observations = Observations(evaluations[::step])
+    observations = Observations(evenly_spaced(evaluations, MOST_OBSERVATIONS))
     if not ranked or not is_worth_a_model(observations):
         return ranked
     fit = GaussianProcess(GaussianProcessConfig(), seed=0).fit(observations)

@@ -46,6 +46,16 @@ class Observations:
         """Number of fitness values."""
         return len(self._fitness)
 
+    def last(self, count: int) -> Observations:
+        """The fitness values told last, at most so many, as observations of their own that nothing is asked of."""
+        if len(self) <= count:
+            return self
+        recent = Observations()
+        recent._genomes = self._genomes[-count:]
+        recent._replicates = self._replicates[-count:]
+        recent._fitness = self._fitness[-count:]
+        return recent
+
     @property
     def masks(self) -> BoolArray:
         """``(N, G)``: the mask of each fitness value; needs at least one."""
@@ -96,3 +106,9 @@ class Observations:
     def was_asked(self, genome: Genome) -> bool:
         """Whether ``candidates`` has ever asked for a mask."""
         return genome in self._next_replicate
+
+
+def evenly_spaced(evaluations: Sequence[Evaluation], at_most: int) -> Sequence[Evaluation]:
+    """Thin evaluations out to at most so many, evenly in time, so that no kind of mask is preferred."""
+    step = max(1, -(-len(evaluations) // at_most))
+    return evaluations[::step]

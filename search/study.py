@@ -28,6 +28,10 @@ class StudyOutcome:
     evaluations: tuple[Evaluation, ...]
     stop_reason: str
 
+    def at(self, fidelity: int) -> tuple[Evaluation, ...]:
+        """What was measured at one fidelity; lower rungs are not comparable with the search fidelity."""
+        return tuple(e for e in self.evaluations if e.candidate.fidelity == fidelity)
+
 
 class Study:
     """One search phase; started over with the same ledger it repeats itself exactly."""

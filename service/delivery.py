@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from models.graft import graft
 from search.decisions import Decision, DecisionLog
 from search.effects import estimate_effects
 from search.errors import TransferMaskError
-from search.evaluation import FINAL_REPLICATE
+from search.evaluation import FINAL_REPLICATE, Evaluation
 from search.final import FINAL_PHASE, Contender, FinalOutcome
 from search.genome import keep_all, transfer_all
 from search.ledger import Json, Position
@@ -127,7 +128,8 @@ def _result(
         )
         for name, entry in found.baselines().items()
     }
-    effects = estimate_effects(found.study.evaluations, bench.problem.search_fidelity)
+    measured = found.study.at(bench.problem.search_fidelity)
+    effects = estimate_effects(measured)
     return SearchResult(
         mask=winner.genome.bitstring,
         learning_rate=_learning_rate(winner),
@@ -143,7 +145,7 @@ def _result(
         by_class=_by_class(scores.get("by_class")),
         noise=NoiseReport(total=found.race.noise.total, paired=found.race.noise.paired),
         verdict=_verdict(found, gains),
-        curve=_curve(found.study),
+        curve=_curve(measured),
         evaluations=len(found.study.evaluations),
         seconds=seconds,
         stop_reason=found.study.stop_reason,
@@ -182,9 +184,9 @@ def _learning_rate(contender: Contender) -> float:
     return rate
 
 
-def _curve(study: StudyOutcome) -> tuple[CurvePoint, ...]:
+def _curve(evaluations: Sequence[Evaluation]) -> tuple[CurvePoint, ...]:
     points, best = [], float("-inf")
-    for count, evaluation in enumerate(study.evaluations, start=1):
+    for count, evaluation in enumerate(evaluations, start=1):
         if evaluation.fitness is not None:
             best = max(best, evaluation.fitness)
             points.append(

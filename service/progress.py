@@ -77,13 +77,13 @@ class ProgressTracker:
         if phase in self._done:
             self._done[phase] = min(self._planned[phase], self._done[phase] + steps)
         if phase == SEARCH_PHASE:
-            self._evaluations += len(evaluations)
-            self._generation = generation
             fidelity = self._options.finetune.steps
-            self._futility.add(
-                generation, [e for e in evaluations if e.candidate.fidelity == fidelity]
-            )
-            for evaluation in evaluations:
+            # What was measured on a lower rung is neither comparable nor a whole evaluation.
+            whole = [e for e in evaluations if e.candidate.fidelity == fidelity]
+            self._evaluations += len(whole)
+            self._generation = generation
+            self._futility.add(generation, whole)
+            for evaluation in whole:
                 self._consider(evaluation)
         self._tell()
 

@@ -49,9 +49,10 @@ def search_with_transfermask(
     from search.evaluation import Arm
     from search.leaders import leading_masks
     from search.ledger import InMemoryLedger
+    from search.optimizers import build_optimizer
     from search.recorded import RecordedEvaluator
     from search.study import Study
-    from service.composition import build_optimizer, compose
+    from service.composition import compose
 
     document = json.loads(DEMO_SPEC.read_text(encoding="utf-8"))
     document |= {"optimizer": {"kind": optimizer}, "budget": {"evaluations": budget}}
@@ -73,7 +74,7 @@ def search_with_transfermask(
         chunk_size=bench.plan.candidates_at_once,
         listener=note,
     )
-    proposing = build_optimizer(spec.model_copy(update={"seed": seed}), bench.problem)
+    proposing = build_optimizer(spec.optimizer, bench.problem, seed)
     found = Study(proposing, recorded, bench.problem, Arm()).run().evaluations
     searched = time.perf_counter()
     full = [e for e in found if e.candidate.fidelity == bench.problem.search_fidelity]

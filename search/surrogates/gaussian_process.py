@@ -37,6 +37,8 @@ SMALLEST_SHARE, LARGEST_SHARE = 1e-6, 1e2
 # Variances are fitted anew when the observations have grown by this factor; between, they are kept.
 GROWTH_BEFORE_REFIT = 1.2
 MOST_ITERATIONS = 40
+# A fit takes time with the cube of this, and memory with its square; of more observations the last ones count.
+MOST_OBSERVATIONS = 1000
 # The level of fitness is known to about its own spread before any data.
 LEVEL_SHARE = 1.0
 
@@ -59,7 +61,7 @@ class GaussianProcess:
     def fit(self, observations: Observations) -> GaussianProcessFit:
         """Fit to the observations; variances start from those of the last call."""
         with _one_blas_thread():
-            data = _Data.of(observations)
+            data = _Data.of(observations.last(MOST_OBSERVATIONS))
             if len(observations) >= GROWTH_BEFORE_REFIT * self._n_fitted or (
                 self._shares.keys() != data.kernels.keys()
             ):

@@ -6,7 +6,7 @@ import numpy as np
 
 from search.evaluation import Candidate, Evaluation, Outcome
 from search.genome import Genome
-from search.observations import Observations
+from search.observations import Observations, evenly_spaced
 
 A, B, C = (Genome.from_bitstring(bits) for bits in ("001", "010", "100"))
 
@@ -37,3 +37,17 @@ def test_a_mask_that_failed_once_has_no_mean() -> None:
     assert seen.means() == {A: 0.30000000000000004}
     assert seen.genomes == [A]
     assert seen.failed == [B]
+
+
+def test_the_last_values_are_observations_of_their_own() -> None:
+    seen = Observations([measured(A, 0.1), measured(B, 0.2), measured(A, 0.3, 1)])
+    np.testing.assert_array_equal(seen.last(2).fitness, [0.2, 0.3])
+    assert seen.last(2).genomes == [B, A]
+    assert seen.last(3) is seen
+
+
+def test_thinned_out_evaluations_cover_the_whole_time() -> None:
+    told = [measured(A, float(index)) for index in range(10)]
+    assert [e.fitness for e in evenly_spaced(told, 4)] == [0.0, 3.0, 6.0, 9.0]
+    assert list(evenly_spaced(told, 10)) == told
+    assert evenly_spaced([], 4) == []
