@@ -20,6 +20,7 @@ from search.observations import FloatArray, Observations, evenly_spaced
 from search.statistics import CONFIDENCE, Interval
 from search.surrogate import is_worth_a_model
 from search.surrogates.gaussian_process import (
+    MOST_OBSERVATIONS,
     GaussianProcess,
     GaussianProcessConfig,
     GaussianProcessFit,
