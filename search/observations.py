@@ -35,6 +35,9 @@ class Observations:
         """Take in what was measured, or failed."""
         for evaluation in evaluations:
             genome = evaluation.candidate.genome
+            # What somebody else has asked for counts as asked.
+            used = evaluation.candidate.replicate - SEARCH_REPLICATE + 1
+            self._next_replicate[genome] = max(self._next_replicate[genome], used)
             if evaluation.fitness is None:
                 self._failed[genome] = None
                 continue

@@ -12,7 +12,7 @@ of the leaders again, at replicates that are new to them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Literal
 
 import numpy as np
@@ -69,12 +69,21 @@ class GeneticConfig(RungedConfig):
         GaussianProcessConfig(), description="model that screens offspring; none if null"
     )
     screening_factor: int = Field(
-        8, ge=1, le=1000, description="masks bred for each one measured, with a surrogate"
+        8,
+        ge=1,
+        le=1000,
+        description="masks bred in every generation on the surrogate for each one measured",
+    )
+    model_generations: int = Field(
+        8,
+        ge=1,
+        le=1000,
+        description="generations that the surrogate alone judges before one is measured",
     )
     optimism: float = Field(
-        0.5,
+        3.0,
         ge=0,
-        le=10,
+        le=100,
         description="standard deviations of the surrogate's doubt that speak for a mask",
     )
 
@@ -133,7 +142,7 @@ class Genetic:
             means = fit.believe(np.array([g.keeps for g in genomes], dtype=np.bool_)).mean
             expected = dict(zip(genomes, means.tolist(), strict=True))
         self._adapt(expected)
-        ranked = sorted(expected, key=lambda genome: (-expected[genome], genome.bitstring))
+        ranked = [genome for genome, _ in sorted(expected.items(), key=_by_score)]
         again = ranked[: self._config.reevaluations]
         parents = {genome: expected[genome] for genome in ranked[: self._config.parents]}
         wanted = self._config.population_size - len(again)
@@ -144,16 +153,40 @@ class Genetic:
     def _offspring(
         self, parents: dict[Genome, float], wanted: int, fit: Fit | None
     ) -> list[Genome]:
-        bred = self._breeder.children(
-            parents,
-            wanted if fit is None else wanted * self._config.screening_factor,
-            mutation_rate=self._mutation_rate(),
-            linkage=self._linkage(fit),
-            is_taken=self._seen.was_asked,
-        )
-        if fit is None or len(bred) <= wanted:
+        if fit is None:
+            return self._filled_up(self._bred(parents, wanted, None, {}), wanted)
+        bred = self._evolved(parents, wanted * self._config.screening_factor, fit)
+        if len(bred) <= wanted:
             return self._filled_up(bred, wanted)
         return choose_batch(fit, bred, wanted, self._config.optimism)
+
+    def _evolved(self, parents: dict[Genome, float], size: int, fit: Fit) -> list[Genome]:
+        """Let the surrogate alone judge some generations; give the best ``size`` masks of them all."""
+        pool, bred = parents, dict[Genome, float]()
+        for _ in range(self._config.model_generations):
+            children = self._bred(pool, size, fit, bred)
+            if not children:
+                break
+            belief = fit.believe(np.array([g.keeps for g in children], dtype=np.bool_))
+            credit = belief.mean + self._config.optimism * belief.deviation
+            bred |= dict(zip(children, credit.tolist(), strict=True))
+            pool = dict(sorted((pool | bred).items(), key=_by_score)[: self._config.parents])
+        return [genome for genome, _ in sorted(bred.items(), key=_by_score)[:size]]
+
+    def _bred(
+        self,
+        parents: dict[Genome, float],
+        count: int,
+        fit: Fit | None,
+        taken: Container[Genome],
+    ) -> list[Genome]:
+        return self._breeder.children(
+            parents,
+            count,
+            mutation_rate=self._mutation_rate(),
+            linkage=self._linkage(fit),
+            is_taken=lambda genome: genome in taken or self._seen.was_asked(genome),
+        )
 
     def _linkage(self, fit: Fit | None) -> FloatArray | None:
         return None if self._config.crossover == "uniform" else linkage_of(fit, self._problem)
@@ -174,3 +207,9 @@ class Genetic:
 
     def _filled_up(self, genomes: list[Genome], count: int) -> list[Genome]:
         return filled_up(genomes, count, self._seen, self._problem.n_genes, self._rng)
+
+
+def _by_score(scored: tuple[Genome, float]) -> tuple[float, str]:
+    """Sorts the best first, and never leaves the order of two masks to chance."""
+    genome, score = scored
+    return -score, genome.bitstring

@@ -51,3 +51,9 @@ def test_thinned_out_evaluations_cover_the_whole_time() -> None:
     assert [e.fitness for e in evenly_spaced(told, 4)] == [0.0, 3.0, 6.0, 9.0]
     assert list(evenly_spaced(told, 10)) == told
     assert evenly_spaced([], 4) == []
+
+
+def test_what_was_told_counts_as_asked() -> None:
+    seen = Observations([measured(A, 0.1, 2)])
+    assert seen.was_asked(A)
+    assert seen.candidates([A], 40)[0].replicate == 3
