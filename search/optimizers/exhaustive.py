@@ -1,6 +1,7 @@
 """Exhaustive search: measure every mask, where there are few enough.
 
-The masks come in order of the binary numbers they spell, transfer-all (``00...0``) first.
+The masks come in order of the binary numbers they spell, transfer-all (``00...0``) first; then, where that is asked
+for, all of them again at the next replicate.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Literal
 from pydantic import Field
 
 from search.errors import InvalidInputError
-from search.evaluation import Candidate, Evaluation
+from search.evaluation import SEARCH_REPLICATE, Candidate, Evaluation
 from search.genome import Genome
 from search.optimizer import OPTIMIZERS, OptimizerConfig, SearchProblem
 
@@ -24,6 +25,7 @@ class ExhaustiveConfig(OptimizerConfig):
 
     kind: Literal["exhaustive"] = "exhaustive"
     batch_size: int = Field(64, ge=1, le=4096, description="candidates asked for at once")
+    replicates: int = Field(1, ge=1, le=1000, description="times that every mask is measured")
 
     def check(self, problem: SearchProblem) -> None:
         """Refuse a problem with more masks than the budget or the hard limit allows.
@@ -39,11 +41,13 @@ class ExhaustiveConfig(OptimizerConfig):
                 counted,
                 f"at most 2^16 = {MAX_MASKS} masks; use genetic or annealing",
             )
-        if n_masks > problem.budget_evaluations:
+        needed = n_masks * self.replicates
+        if needed > problem.budget_evaluations:
+            times = f" at {self.replicates} replicates" if self.replicates > 1 else ""
             raise InvalidInputError(
                 "budget.evaluations",
-                f"{problem.budget_evaluations} with {counted}",
-                f"at least {n_masks}, or another optimizer",
+                f"{problem.budget_evaluations} with {counted}{times}",
+                f"at least {needed}, or another optimizer",
             )
 
 
@@ -53,15 +57,16 @@ class Exhaustive:
 
     def __init__(self, config: ExhaustiveConfig, problem: SearchProblem, seed: int) -> None:  # noqa: ARG002
         """Bind the options to one problem; the seed changes nothing."""
-        self._config, self._problem = config, problem
-        self._masks = product((False, True), repeat=problem.n_genes)
+        self._config = config
+        self._candidates = (
+            Candidate(Genome(keeps), problem.search_fidelity, SEARCH_REPLICATE + replicate)
+            for replicate in range(config.replicates)
+            for keeps in product((False, True), repeat=problem.n_genes)
+        )
 
     def ask(self) -> list[Candidate]:
         """Propose the next masks; empty when all have been proposed."""
-        return [
-            Candidate(Genome(keeps), self._problem.search_fidelity)
-            for keeps in islice(self._masks, self._config.batch_size)
-        ]
+        return list(islice(self._candidates, self._config.batch_size))
 
     def tell(self, evaluations: Sequence[Evaluation]) -> None:
         """Do nothing: the order is fixed."""
