@@ -40,7 +40,10 @@ class BayesianConfig(RungedConfig):
     kind: Literal["bayesian"] = "bayesian"
     batch_size: int = Field(16, ge=1, le=4096, description="candidates asked for at once")
     initial: int = Field(
-        24, ge=4, le=4096, description="masks measured before the first model, at least"
+        24,
+        ge=4,
+        le=4096,
+        description="masks measured before the first model; at most a quarter of the budget",
     )
     structured_share: float = Field(
         0.5, ge=0, le=1, description="of these, masks that people would try by hand"
@@ -84,13 +87,14 @@ class Bayesian:
     def _design(self) -> list[Genome]:
         """Structured masks, filled up with random ones."""
         priors = self._problem.gene_priors
+        size = min(self._config.initial, max(4, self._problem.budget_evaluations // 4))
         structured = structured_masks(
             self._problem.n_genes,
-            max(2, round(self._config.structured_share * self._config.initial)),
+            max(2, round(self._config.structured_share * size)),
             None if priors is None else priors.gradient_ratios,
         )
         new = [genome for genome in structured if not self._seen.was_asked(genome)]
-        return self._filled_up(new, self._config.initial)
+        return self._filled_up(new, size)
 
     def _modelled(self) -> list[Genome]:
         fit = self._surrogate.fit(self._seen)

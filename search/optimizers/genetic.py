@@ -41,10 +41,21 @@ class GeneticConfig(RungedConfig):
     """Options of a search by genetic algorithm."""
 
     kind: Literal["genetic"] = "genetic"
-    population_size: int = Field(24, ge=4, le=4096, description="masks measured per generation")
+    population_size: int = Field(
+        16,
+        ge=4,
+        le=4096,
+        description="masks measured per generation; at most an eighth of the budget",
+    )
+    first_generation: int = Field(
+        24,
+        ge=4,
+        le=4096,
+        description="masks measured before anything is bred; at most a quarter of the budget",
+    )
     parents: int = Field(12, ge=2, le=4096, description="best masks so far that may become parents")
     reevaluations: int = Field(
-        2, ge=0, description="of each generation, leaders measured again at a new replicate"
+        0, ge=0, description="of each generation, leaders measured again at a new replicate"
     )
     tournament_size: int = Field(
         3, ge=2, le=64, description="masks that compete to become one parent"
@@ -109,6 +120,11 @@ class Genetic:
         self._surrogate = None
         if config.surrogate is not None:
             self._surrogate = build_surrogate(config.surrogate, seed)
+        budget = problem.budget_evaluations
+        # Few large generations are no search; on rungs most of one costs next to nothing.
+        largest = max(4, budget // 8) if config.rungs is None else config.population_size
+        self._size = min(config.population_size, largest)
+        self._first_size = min(config.first_generation, max(4, budget // 4))
         self._seen = Observations()
         self._mutation_factor, self._best = 1.0, float("-inf")
 
@@ -123,7 +139,7 @@ class Genetic:
 
     def _first_generation(self) -> list[Genome]:
         """Structured masks, filled up with random ones; asked again only where a whole generation has failed."""
-        size = self._config.population_size
+        size = self._first_size
         priors = self._problem.gene_priors
         structured = structured_masks(
             self._problem.n_genes,
@@ -143,9 +159,9 @@ class Genetic:
             expected = dict(zip(genomes, means.tolist(), strict=True))
         self._adapt(expected)
         ranked = [genome for genome, _ in sorted(expected.items(), key=_by_score)]
-        again = ranked[: self._config.reevaluations]
+        again = ranked[: min(self._config.reevaluations, self._size - 1)]
         parents = {genome: expected[genome] for genome in ranked[: self._config.parents]}
-        wanted = self._config.population_size - len(again)
+        wanted = self._size - len(again)
         new = self._offspring(parents, wanted, fit)
         # Measuring leaders again, for ever, is no search.
         return [*again, *new] if new else []

@@ -34,6 +34,12 @@ def test_the_first_generation_holds_the_masks_everybody_would_try() -> None:
     assert len(first) == len(set(first)) == 24
 
 
+def test_a_small_budget_is_not_spent_on_few_large_generations() -> None:
+    optimizer = Genetic(GeneticConfig(), SearchProblem(30, 40, 50), 0)
+    sizes = [len(agree_with(keep_all(30), optimizer)) for _ in range(3)]
+    assert sizes == [12, 6, 6]
+
+
 def test_no_mask_is_proposed_twice_until_every_mask_has_been() -> None:
     optimizer = genetic(6, population_size=10, reevaluations=0)
     proposed: list[Genome] = []
@@ -53,9 +59,9 @@ def test_deap_draws_do_not_move_the_callers_random_stream() -> None:
 
 def test_nothing_but_reevaluations_is_refused_with_both_numbers() -> None:
     with pytest.raises(
-        ValidationError, match=r"reevaluations \(24\) must be fewer than population_size \(24\)"
+        ValidationError, match=r"reevaluations \(16\) must be fewer than population_size \(16\)"
     ):
-        GeneticConfig(reevaluations=24)
+        GeneticConfig(reevaluations=16)
 
 
 def test_with_many_genes_structured_masks_leave_room_for_random_ones() -> None:

@@ -24,7 +24,7 @@ def run(optimizer: Optimizer, n_batches: int) -> list[list[Candidate]]:
 
 
 def test_it_is_genetic_until_the_annealed_share_is_left() -> None:
-    genetic = GeneticConfig(population_size=16)
+    genetic = GeneticConfig(population_size=12, first_generation=24)
     hybrid = Hybrid(HybridConfig(genetic=genetic, annealed_share=0.5), PROBLEM, seed=5)
     alone = Genetic(genetic, PROBLEM, seed=5)
     together, by_itself = run(hybrid, 5), run(alone, 5)
@@ -33,7 +33,11 @@ def test_it_is_genetic_until_the_annealed_share_is_left() -> None:
 
 
 def test_annealing_knows_what_genetic_measured() -> None:
-    hybrid = Hybrid(HybridConfig(genetic=GeneticConfig(population_size=16)), PROBLEM, seed=5)
+    hybrid = Hybrid(
+        HybridConfig(genetic=GeneticConfig(population_size=12, first_generation=24)),
+        PROBLEM,
+        seed=5,
+    )
     asked = run(hybrid, 6)
     keys = [candidate.key for batch in asked for candidate in batch]
     assert len(keys) == len(set(keys)), "nothing is measured twice"

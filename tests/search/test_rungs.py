@@ -21,7 +21,12 @@ HIDDEN = hidden_mask(N_GENES)
 
 def screen(**options: object) -> RungScreen:
     config = GeneticConfig.model_validate(
-        {"population_size": SIZE, "reevaluations": 2, "rungs": {"fractions": [0, 1 / 3], **options}}
+        {
+            "population_size": SIZE,
+            "first_generation": SIZE,
+            "reevaluations": 2,
+            "rungs": {"fractions": [0, 1 / 3], **options},
+        }
     )
     optimizer = build_optimizer(config, SearchProblem(N_GENES, TOP, 400), seed=1)
     assert isinstance(optimizer, RungScreen)
