@@ -49,7 +49,7 @@ def test_a_search_is_accepted_and_found_where_location_says(api: TestClient) -> 
     assert search["id"].startswith("srch_")
     assert (search["status"], search["name"], search["progress"]) == ("queued", SPEC["name"], None)
     assert search["created_at"].endswith("Z")
-    assert search["spec"]["optimizer"]["elites"] is not None, "defaults are filled in"
+    assert search["spec"]["optimizer"]["parents"] == 12, "defaults are filled in"
     assert api.get(response.headers["Location"]).json() == search
 
 
