@@ -16,7 +16,7 @@ from search.global_random import GlobalRandomStream
 from search.observations import FloatArray
 
 # Attempts in a row that gave no new mask before breeding gives up.
-ATTEMPTS = 200
+ATTEMPTS = 50
 
 
 class _Fitness(base.Fitness):  # type: ignore[misc]  # DEAP has no annotations
