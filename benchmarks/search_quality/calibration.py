@@ -117,8 +117,12 @@ def main() -> None:
     """Simulate what is asked for and merge it into the record."""
     arguments = parse_arguments()
     from benchmarks.record import conditions_of
+    from benchmarks.search_quality.landscapes import open_world
     from benchmarks.seed_workers import over_seed_processes
 
+    # A name that does not exist is better refused now than after hours.
+    for landscape in arguments.landscapes:
+        open_world(landscape, seed=1)
     conditions, recorded = conditions_of(PROGRAM), read_record()
     done: dict[str, dict[int, Judged]] = {}
     units, written_at = units_of(arguments), time.monotonic()

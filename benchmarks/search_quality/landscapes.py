@@ -38,7 +38,7 @@ def open_world(landscape: str, seed: int) -> World:
             return TableWorld(name, seed)
         case ["flat", name, luck] if luck in LUCK:
             return FlatTableWorld(name, seed, rows_by_luck(name)[luck])
-    raise ValueError(f"no landscape {landscape!r}; there are {', '.join(all_landscapes([]))}")
+    raise ValueError(f"no landscape {landscape!r}; invented ones: {', '.join(all_landscapes([]))}")
 
 
 def is_flat(landscape: str) -> bool:

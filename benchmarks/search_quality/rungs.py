@@ -29,6 +29,7 @@ WRITE_EVERY_SECONDS = 120.0
 REFERENCE = "no rungs, 24 masks"
 ARMS: dict[str, dict[str, Any]] = {
     REFERENCE: {},
+    "no rungs, 72 masks": {"population_size": 72},
     "rungs, 24 masks": {"rungs": {}},
     "rungs, 72 masks": {"rungs": {}, "population_size": 72},
     "rungs, 216 masks": {"rungs": {}, "population_size": 216},

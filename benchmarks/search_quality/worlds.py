@@ -102,13 +102,16 @@ class Spreads:
         return self.masks == self.rates == 0.0
 
 
+# With a doubt of 0.5, luck of 0.1 in all moves a training's accuracy by 2.4 points, of 0.22 by 5, of 0.45 by 11.
 SYNTHETIC = {
     "hills": Spreads(masks=0.2, rates=0.1, tastes=0.3, shared=0.1, own=0.1, doubt=0.5),
     "noisy hills": Spreads(masks=0.1, rates=0.05, tastes=0.3, shared=0.2, own=0.3, doubt=0.5),
     "flat": Spreads(masks=0.0, rates=0.0, tastes=0.0, shared=0.1, own=0.1, doubt=0.5),
-    "flat, no luck": Spreads(masks=0.0, rates=0.0, tastes=0.0, shared=0.0, own=0.0, doubt=0.5),
-    "flat, much luck": Spreads(masks=0.0, rates=0.0, tastes=0.0, shared=0.2, own=0.4, doubt=0.5),
-    "flat, own tastes": Spreads(masks=0.0, rates=0.0, tastes=0.5, shared=0.1, own=0.1, doubt=0.5),
+    "flat without luck": Spreads(masks=0.0, rates=0.0, tastes=0.0, shared=0.0, own=0.0, doubt=0.5),
+    "flat with much luck": Spreads(
+        masks=0.0, rates=0.0, tastes=0.0, shared=0.2, own=0.4, doubt=0.5
+    ),
+    "flat with tastes": Spreads(masks=0.0, rates=0.0, tastes=0.5, shared=0.1, own=0.1, doubt=0.5),
 }
 N_GENES, N_VALIDATION, N_TEST = 10, 300, 400
 EASINESS = 1.0

@@ -137,6 +137,6 @@ def test_a_truth_outside_an_interval_is_a_miss_on_its_side() -> None:
 
 def test_flat_landscapes_are_known() -> None:
     assert is_flat("flat:any:most")
-    assert is_flat("synthetic:flat, own tastes")
+    assert is_flat("synthetic:flat with tastes")
     assert not is_flat("synthetic:hills")
     assert not is_flat("table:any")
