@@ -2,22 +2,53 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
+from search.decisions import DecisionLog
 from search.errors import InvalidInputError
-from search.evaluation import Candidate, Evaluation, Outcome
+from search.evaluation import RACE_REPLICATE, Arm, Candidate, Evaluation, Evaluator, Outcome
 from search.genome import Genome
+from search.ledger import EvaluationRow, InMemoryLedger, Row, canonical_json
 from search.optimizer import Optimizer, OptimizerConfig, SearchProblem
-from search.optimizers import OPTIMIZERS
+from search.optimizers import OPTIMIZERS, build_optimizer
+from search.recorded import RecordedEvaluator
+from search.rungs import RungedConfig
+from search.study import Study, StudyOutcome
 from tests.search.hidden_mask import hidden_mask
 
 N_GENES, BUDGET = 12, 4096
+# Of the studies, which run to their end: generations of many masks in small chunks.
+STUDY_GENES, STUDY_STEPS, STUDY_BUDGET, CHUNK_SIZE, N_KILLS = 8, 30, 60, 7, 3
+FIRST_FAILING, N_FAILING = 9, 32
 
 
 @pytest.fixture(params=OPTIMIZERS.names())
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
+
+
+def studied_configs() -> dict[str, OptimizerConfig]:
+    """Every optimizer at its defaults, and with rungs if it can have them."""
+    configs: dict[str, OptimizerConfig] = {}
+    for name in OPTIMIZERS.names():
+        config = OPTIMIZERS.config(name)
+        assert issubclass(config, OptimizerConfig)
+        configs[name] = config.model_validate({})
+        if issubclass(config, RungedConfig):
+            configs[f"{name} with rungs"] = config.model_validate({"rungs": {}})
+    return configs
+
+
+CONFIGS = studied_configs()
+
+
+@pytest.fixture(params=CONFIGS)
+def config(request: pytest.FixtureRequest) -> OptimizerConfig:
+    return CONFIGS[str(request.param)]
 
 
 def build(name: str, seed: int, n_genes: int = N_GENES, budget: int = BUDGET) -> Optimizer:
@@ -112,3 +143,96 @@ def test_exhaustive_refuses_more_masks_than_the_budget_naming_both() -> None:
     with pytest.raises(InvalidInputError, match=r"2\^17 = 131072 masks.*at most 2\^16 = 65536"):
         config.check(SearchProblem(17, 40, 1_000_000))
     config.check(SearchProblem(9, 40, 512))
+
+
+class NoisyMask:
+    """A hidden mask, noise and failures, all of which depend on the candidate alone, as in a real evaluation."""
+
+    def __init__(self, failed_share: float = 0.1) -> None:
+        self._hidden, self._failed_share = hidden_mask(STUDY_GENES), failed_share
+
+    def evaluate(self, candidates: Sequence[Candidate]) -> list[Evaluation]:
+        return [self._evaluate(candidate) for candidate in candidates]
+
+    def _evaluate(self, candidate: Candidate) -> Evaluation:
+        digest = hashlib.blake2b(repr(candidate.key).encode(), digest_size=8).digest()
+        rng = np.random.default_rng(int.from_bytes(digest))
+        if rng.random() < self._failed_share:
+            return Evaluation(candidate, Outcome.DIVERGED, None, 0.0)
+        fitness = candidate.genome.agreement(self._hidden) + 0.05 * rng.standard_normal()
+        return Evaluation(candidate, Outcome.MEASURED, float(fitness), 0.0)
+
+
+class FailingInTheMiddle(NoisyMask):
+    """Trains a little, then fails for a generation and more, then trains again."""
+
+    def __init__(self) -> None:
+        super().__init__(failed_share=0.0)
+        self._n_trained = 0
+
+    def _evaluate(self, candidate: Candidate) -> Evaluation:
+        self._n_trained += 1
+        if FIRST_FAILING <= self._n_trained < FIRST_FAILING + N_FAILING:
+            return Evaluation(candidate, Outcome.OUT_OF_MEMORY, None, 0.0)
+        return super()._evaluate(candidate)
+
+
+def study(
+    config: OptimizerConfig, ledger: InMemoryLedger, evaluator: Evaluator, seed: int = 7
+) -> StudyOutcome:
+    problem = SearchProblem(STUDY_GENES, STUDY_STEPS, STUDY_BUDGET)
+    recorded = RecordedEvaluator(evaluator, ledger, DecisionLog(ledger), chunk_size=CHUNK_SIZE)
+    optimizer = build_optimizer(config, problem, seed)
+    return Study(optimizer, recorded, problem, Arm(0.001)).run()
+
+
+def ledger_of(config: OptimizerConfig, rows: Sequence[Row] = ()) -> list[Row]:
+    """Run a study from what is left of its ledger."""
+    ledger = InMemoryLedger(rows)
+    study(config, ledger, NoisyMask())
+    return ledger.rows()
+
+
+def candidates_of(rows: Sequence[Row]) -> list[Candidate]:
+    return [row.evaluation.candidate for row in rows if isinstance(row, EvaluationRow)]
+
+
+def ends_of_chunks(rows: Sequence[Row]) -> list[int]:
+    """Numbers of rows after which a kill may find a ledger."""
+    return [
+        count for count in range(1, len(rows)) if rows[count].position != rows[count - 1].position
+    ]
+
+
+def test_killed_anywhere_and_started_again_it_leaves_the_ledger_of_one_left_alone(
+    config: OptimizerConfig,
+) -> None:
+    alone = ledger_of(config)
+    ends = ends_of_chunks(alone)
+    rng = np.random.default_rng(len(alone))
+    for count in [0, *rng.choice(ends, min(N_KILLS, len(ends)), replace=False).tolist()]:
+        assert canonical_json(ledger_of(config, alone[:count])) == canonical_json(alone)
+
+
+def test_a_study_measures_masks_of_its_genes_and_none_twice(config: OptimizerConfig) -> None:
+    candidates = candidates_of(ledger_of(config))
+    assert len({candidate.key for candidate in candidates}) == len(candidates)
+    assert {candidate.genome.n_genes for candidate in candidates} == {STUDY_GENES}
+    assert all(0 <= candidate.replicate < RACE_REPLICATE for candidate in candidates)
+    has_rungs = isinstance(config, RungedConfig) and config.rungs is not None
+    allowed = {0, STUDY_STEPS // 3, STUDY_STEPS} if has_rungs else {STUDY_STEPS}
+    assert {candidate.fidelity for candidate in candidates} == allowed
+    cost = sum(candidate.fidelity for candidate in candidates) / STUDY_STEPS
+    assert cost <= STUDY_BUDGET
+
+
+def test_a_study_survives_a_generation_of_failures_in_its_middle(config: OptimizerConfig) -> None:
+    ledger = InMemoryLedger()
+    outcome = study(config, ledger, FailingInTheMiddle())
+    candidates = candidates_of(ledger.rows())
+    assert len({candidate.key for candidate in candidates}) == len(candidates)
+    # auto_rgn has fewer masks to try than fail here.
+    if outcome.stop_reason != "completed":
+        assert outcome.stop_reason == "evaluation_budget"
+        assert sum(e.outcome is Outcome.OUT_OF_MEMORY for e in outcome.evaluations) == N_FAILING
+        assert outcome.evaluations[-1].outcome is Outcome.MEASURED
