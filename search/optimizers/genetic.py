@@ -86,13 +86,13 @@ class GeneticConfig(RungedConfig):
         description="masks bred in every generation on the surrogate for each one measured",
     )
     model_generations: int = Field(
-        8,
+        3,
         ge=1,
         le=1000,
         description="generations that the surrogate alone judges before one is measured",
     )
     optimism: float = Field(
-        3.0,
+        4.0,
         ge=0,
         le=100,
         description="standard deviations of the surrogate's doubt that speak for a mask",
