@@ -29,8 +29,6 @@ from search.surrogates.gaussian_process import (
 MOST_PAIRS = 5
 # Bits are +1 and -1 in the model: a swing is twice a bit's coefficient, an interaction four times a product's.
 SWING, INTERACTION = 2.0, 4.0
-# A contrast is a number for every pair of genes.
-GENES_AT_ONCE = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,16 +72,12 @@ def estimate_effects(evaluations: Sequence[Evaluation]) -> Effects:
         return Effects()
     fit = GaussianProcess(GaussianProcessConfig(), seed=0).fit(observations)
     n_genes = observations.masks.shape[1]
-    return Effects(_genes(fit, n_genes), _strongest_pairs(fit, n_genes))
+    return Effects(_genes(fit), _strongest_pairs(fit, n_genes))
 
 
-def _genes(fit: GaussianProcessFit, n_genes: int) -> tuple[Interval, ...]:
-    intervals: list[Interval] = []
-    for genes in np.array_split(SWING * np.eye(n_genes), -(-n_genes // GENES_AT_ONCE)):
-        no_pairs = np.broadcast_to(0.0, (len(genes), n_genes, n_genes))
-        belief = fit.believe_contrasts(genes, no_pairs)
-        intervals += _intervals(belief.mean, belief.deviation)
-    return tuple(intervals)
+def _genes(fit: GaussianProcessFit) -> tuple[Interval, ...]:
+    belief = fit.believe_genes()
+    return _intervals(SWING * belief.mean, SWING * belief.deviation)
 
 
 def _strongest_pairs(fit: GaussianProcessFit, n_genes: int) -> tuple[PairEffect, ...]:
@@ -94,15 +88,13 @@ def _strongest_pairs(fit: GaussianProcessFit, n_genes: int) -> tuple[PairEffect,
     # Deviations of pairs differ little: the largest means hold the surest.
     means = np.abs(fit.pair_effects()[rows, columns])
     candidates = np.argsort(-means, kind="stable")[: 10 * MOST_PAIRS]
-    pairs = np.zeros((len(candidates), n_genes, n_genes))
-    pairs[np.arange(len(candidates)), rows[candidates], columns[candidates]] = INTERACTION
-    belief = fit.believe_contrasts(np.zeros((len(candidates), n_genes)), pairs)
+    rows, columns = rows[candidates], columns[candidates]
+    belief = fit.believe_pairs(rows, columns)
     certainty = np.abs(belief.mean) / np.maximum(belief.deviation, 1e-300)
-    surest = np.argsort(-certainty, kind="stable")[:MOST_PAIRS]
-    intervals = _intervals(belief.mean, belief.deviation)
+    intervals = _intervals(INTERACTION * belief.mean, INTERACTION * belief.deviation)
     return tuple(
-        PairEffect((int(rows[candidates[i]]), int(columns[candidates[i]])), intervals[i])
-        for i in surest
+        PairEffect((int(rows[i]), int(columns[i])), intervals[i])
+        for i in np.argsort(-certainty, kind="stable")[:MOST_PAIRS]
     )
 
 

@@ -128,37 +128,39 @@ class GaussianProcessFit:
         scale = self._data.scale
         return Belief(self._data.level + scale * mean, scale**2 * covariance)
 
-    def believe_contrasts(self, genes: FloatArray, pairs: FloatArray) -> Belief:
-        """Predict linear combinations of the effects.
+    def believe_genes(self) -> Belief:
+        """Predict what every gene is worth: coefficients of its bit as +-1, ``(G,)``, in units of fitness."""
+        spins = self._data.spins
+        return self._believe_features(spins, self._effect_variances(spins.shape[1])[0])
+
+    def believe_pairs(self, rows: IntArray, columns: IntArray) -> Belief:
+        """Predict pairs of genes: coefficients of the product of their bits as +-1, ``(M,)``, in units of fitness.
 
         Args:
-            genes: ``(M, G)``: how often each combination contains the effect of each bit (+1 against the mean of both).
-            pairs: ``(M, G, G)``: the same for the product of two bits; the upper triangle counts.
-
-        Returns:
-            Means and the covariance of ``M`` combinations, in units of fitness.
+            rows: ``(M,)``: first gene of each pair.
+            columns: ``(M,)``: second one, larger than the first.
         """
+        spins = self._data.spins
+        _, variances = self._effect_variances(spins.shape[1])
+        return self._believe_features(spins[:, rows] * spins[:, columns], variances[rows, columns])
+
+    def _believe_features(self, features: FloatArray, variances: FloatArray) -> Belief:
+        """Predict the coefficients of features ``(N, K)`` of the observations, given their prior variances."""
         with _one_blas_thread():
-            n_genes = genes.shape[1]
-            upper = np.triu_indices(n_genes, 1)
-            features = np.hstack([self._data.spins, _pair_products(self._data.spins)])
-            combinations = np.hstack([genes, pairs[:, upper[0], upper[1]]])
-            variances = self._effect_variances(n_genes)
-            to_data = (combinations * variances) @ features.T
+            to_data = (features * variances).T
             mean = to_data @ self._weights
             explained = to_data @ cho_solve(self._factor, to_data.T, check_finite=False)
-            covariance = (combinations * variances) @ combinations.T - explained
-        return Belief(self._data.scale * mean, self._data.scale**2 * covariance)
+        scale = self._data.scale
+        return Belief(scale * mean, scale**2 * (np.diag(variances) - explained))
 
     def pair_effects(self) -> FloatArray:
-        """Expected effect of every pair's product of bits, ``(G, G)``, symmetric, in units of fitness."""
-        n_genes = self._data.spins.shape[1]
-        products = _pair_products(self._data.spins)
-        means = self._effect_variances(n_genes)[n_genes:] * (products.T @ self._weights)
-        effects = np.zeros((n_genes, n_genes))
-        effects[np.triu_indices(n_genes, 1)] = self._data.scale * means
-        symmetric: FloatArray = effects + effects.T
-        return symmetric
+        """Expected coefficient of every pair's product of bits, ``(G, G)``, symmetric, in units of fitness."""
+        spins = self._data.spins
+        _, variances = self._effect_variances(spins.shape[1])
+        with _one_blas_thread():
+            products = (spins * self._weights[:, None]).T @ spins
+        effects: FloatArray = self._data.scale * variances * products
+        return effects
 
     def _between(self, rows: FloatArray, columns: FloatArray) -> FloatArray:
         """Covariance of the fitness of masks, without replicate and noise."""
@@ -167,32 +169,34 @@ class GaussianProcessFit:
         shares = np.array([self._shares[name] for name in shared])
         return _covariance(np.stack([kernels[name] for name in shared]), shares)
 
-    def _effect_variances(self, n_genes: int) -> FloatArray:
-        """Prior variance of every gene's effect, then of every pair's, ``(G + G (G - 1) / 2,)``."""
-        rows, columns = np.triu_indices(n_genes, 1)
-        of_pairs = np.full(len(rows), self._shares["pairs"] / max(1, len(rows)))
-        of_pairs[columns == rows + 1] += self._shares["neighbours"] / max(1, n_genes - 1)
-        return np.concatenate([np.full(n_genes, self._shares["genes"] / n_genes), of_pairs])
+    def _effect_variances(self, n_genes: int) -> tuple[FloatArray, FloatArray]:
+        """Prior variances of every gene's coefficient, ``(G,)``, and of every pair's, ``(G, G)``, 0 on the diagonal."""
+        of_pairs = np.full((n_genes, n_genes), self._shares["pairs"] / _n_pairs(n_genes))
+        np.fill_diagonal(of_pairs, 0.0)
+        places = np.arange(n_genes - 1)
+        of_neighbours = self._shares["neighbours"] / max(1, n_genes - 1)
+        of_pairs[places, places + 1] += of_neighbours
+        of_pairs[places + 1, places] += of_neighbours
+        return np.full(n_genes, self._shares["genes"] / n_genes), of_pairs
 
 
 def _spins(masks: BoolArray) -> FloatArray:
     return np.where(masks, 1.0, -1.0)
 
 
-def _pair_products(spins: FloatArray) -> FloatArray:
-    rows, columns = np.triu_indices(spins.shape[1], 1)
-    return spins[:, rows] * spins[:, columns]
+def _n_pairs(n_genes: int) -> int:
+    """Number of pairs; 1 for a single gene, of which none are weighed."""
+    return max(1, n_genes * (n_genes - 1) // 2)
 
 
 def _kernels_of_masks(rows: FloatArray, columns: FloatArray) -> dict[str, FloatArray]:
     """One ``(M, N)`` matrix per kind of effect that a mask has, each 1 between a mask and itself."""
     n_genes = rows.shape[1]
     overlap = rows @ columns.T
-    n_pairs = max(1, n_genes * (n_genes - 1) // 2)
     neighbours = (rows[:, 1:] * rows[:, :-1]) @ (columns[:, 1:] * columns[:, :-1]).T
     return {
         "genes": overlap / n_genes,
-        "pairs": (overlap**2 - n_genes) / (2 * n_pairs),
+        "pairs": (overlap**2 - n_genes) / (2 * _n_pairs(n_genes)),
         "neighbours": neighbours / max(1, n_genes - 1),
         "mask": (overlap == n_genes).astype(np.float64),
     }

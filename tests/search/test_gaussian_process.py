@@ -59,9 +59,7 @@ def test_noise_is_told_from_effects() -> None:
 
 def test_effects_of_genes_are_recovered() -> None:
     observations, effects = observed(200, noise=0.3, seed=2)
-    belief = fitted(observations).believe_contrasts(
-        np.eye(N_GENES), np.zeros((N_GENES, N_GENES, N_GENES))
-    )
+    belief = fitted(observations).believe_genes()
     np.testing.assert_allclose(belief.mean, effects, atol=4 * belief.deviation.max())
     assert belief.deviation.max() < 0.1
 
@@ -73,20 +71,24 @@ def test_the_pair_is_found() -> None:
     assert pairs[2, 5] == pytest.approx(1.5, abs=0.2)
 
 
-def test_contrasts_agree_with_beliefs_about_masks() -> None:
+def test_effects_add_up_to_beliefs_about_masks() -> None:
     observations, _ = observed(60, noise=0.3, seed=4)
     fit = fitted(observations)
     assert "mask" in fit.shares, "repeated masks among 60 of 128"
     unseen = np.array(list(np.ndindex(*(2,) * N_GENES)), dtype=bool)
     seen = {mask.tobytes() for mask in observations.masks}
+    # What a measured mask has of its own is no effect of genes and pairs.
     first, second = [mask for mask in unseen if mask.tobytes() not in seen][:2]
+    rows, columns = np.triu_indices(N_GENES, 1)
+    pairs = fit.believe_pairs(rows, columns).mean
+    expected = [
+        float(spins(mask) @ fit.believe_genes().mean)
+        + float((spins(mask)[rows] * spins(mask)[columns]) @ pairs)
+        for mask in (first, second)
+    ]
     belief = fit.believe(np.array([first, second]))
-    one, other = spins(first), spins(second)
-    contrast = fit.believe_contrasts(
-        (one - other)[None], (np.outer(one, one) - np.outer(other, other))[None]
-    )
-    # Two masks that were not measured differ by effects of genes and pairs, and by what is each one's own.
-    assert contrast.mean[0] == pytest.approx(belief.mean[0] - belief.mean[1])
+    assert expected[0] - expected[1] == pytest.approx(belief.mean[0] - belief.mean[1])
+    np.testing.assert_allclose(fit.pair_effects()[rows, columns], pairs)
 
 
 def test_the_gradient_of_the_likelihood_is_right() -> None:
