@@ -26,9 +26,9 @@ from search.annealing_energy import FAILED_ENERGY, Energies
 from search.annealing_moves import BlindMoves, InformedChoice, SurrogateWalk
 from search.annealing_schedule import CoolingSchedule, Thermostat, exchanged, ladder
 from search.evaluation import Candidate, Evaluation
+from search.first_batch import FirstBatchConfig, first_masks
 from search.genome import Genome
-from search.optimizer import OPTIMIZERS, OptimizerConfig, SearchProblem
-from search.structured_masks import structured_masks
+from search.optimizer import OPTIMIZERS, SearchProblem
 from search.surrogate import SURROGATES, build_surrogate
 from search.surrogates.gaussian_process import GaussianProcessConfig
 
@@ -40,21 +40,12 @@ MOST_FREE_MOVES = 50
 N_CALIBRATING = 64
 
 
-class AnnealingConfig(OptimizerConfig):
+class AnnealingConfig(FirstBatchConfig):
     """Options of a search by simulated annealing; temperatures are in units of fitness."""
 
     kind: Literal["annealing"] = "annealing"
     chains: int = Field(
         12, ge=1, le=1024, description="chains side by side; at most an eighth of the budget"
-    )
-    first_batch: int = Field(
-        24,
-        ge=2,
-        le=4096,
-        description="masks measured before the chains start; at most a quarter of the budget",
-    )
-    structured_share: float = Field(
-        0.5, ge=0, le=1, description="of the first batch, masks that people would try by hand"
     )
     surrogate: SURROGATES.union() | None = Field(  # type: ignore[valid-type]
         GaussianProcessConfig(),
@@ -162,7 +153,9 @@ class Annealing:
     def ask(self) -> list[Candidate]:
         """Propose one mask per chain and challenged masks again; empty once every mask has been proposed."""
         if self._energies.observations.n_asked == 0:
-            return self._candidates(self._first_masks())
+            observations = self._energies.observations
+            first = first_masks(self._config, self._problem, observations, self._rng)
+            return self._candidates(first)
         if not self._chains:
             self._start_chains()
         again = self._challenged()
@@ -189,20 +182,6 @@ class Annealing:
     def _candidates(self, genomes: Sequence[Genome]) -> list[Candidate]:
         observations = self._energies.observations
         return observations.candidates(genomes, self._problem.search_fidelity)
-
-    def _first_masks(self) -> list[Genome]:
-        """Structured masks, filled up with random ones."""
-        n_genes, priors = self._problem.n_genes, self._problem.gene_priors
-        size = min(self._config.first_batch, max(2, self._problem.budget_evaluations // 4))
-        structured = structured_masks(
-            n_genes,
-            max(2, round(self._config.structured_share * size)),
-            None if priors is None else priors.gradient_ratios,
-        )
-        found = dict.fromkeys(structured)
-        while len(found) < min(size, 2**n_genes):
-            found[Genome.from_bits(self._rng.random(n_genes) < 0.5)] = None
-        return list(found)
 
     def _start_chains(self) -> None:
         """Start from the best masks known, repeated where there are fewer than chains."""

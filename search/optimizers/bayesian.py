@@ -17,11 +17,11 @@ from pydantic import Field
 from search.acquisition import choose_batch, choose_by_samples
 from search.ascent import ascend
 from search.evaluation import Candidate, Evaluation
+from search.first_batch import FirstBatchConfig, first_masks
 from search.genome import Genome
 from search.observations import BoolArray, Observations
 from search.optimizer import OPTIMIZERS, SearchProblem
 from search.rungs import RungedConfig
-from search.structured_masks import structured_masks
 from search.surrogate import SURROGATES, Fit, build_surrogate, is_worth_a_model
 from search.surrogates.gaussian_process import GaussianProcessConfig
 from search.unseen import filled_up
@@ -34,20 +34,11 @@ MUTATED_SHARE, RANDOM_SHARE = 0.3, 0.1
 MUTATIONS = 2.0
 
 
-class BayesianConfig(RungedConfig):
+class BayesianConfig(RungedConfig, FirstBatchConfig):
     """Options of a search by Bayesian optimization."""
 
     kind: Literal["bayesian"] = "bayesian"
     batch_size: int = Field(16, ge=1, le=4096, description="candidates asked for at once")
-    initial: int = Field(
-        24,
-        ge=4,
-        le=4096,
-        description="masks measured before the first model; at most a quarter of the budget",
-    )
-    structured_share: float = Field(
-        0.5, ge=0, le=1, description="of these, masks that people would try by hand"
-    )
     surrogate: SURROGATES.union() = Field(  # type: ignore[valid-type]
         GaussianProcessConfig(), description="model of the evaluations"
     )
@@ -77,24 +68,15 @@ class Bayesian:
 
     def ask(self) -> list[Candidate]:
         """Propose one batch; empty once every mask has been proposed."""
-        genomes = self._modelled() if is_worth_a_model(self._seen) else self._design()
+        if is_worth_a_model(self._seen):
+            genomes = self._modelled()
+        else:
+            genomes = first_masks(self._config, self._problem, self._seen, self._rng)
         return self._seen.candidates(genomes, self._problem.search_fidelity)
 
     def tell(self, evaluations: Sequence[Evaluation]) -> None:
         """Take in the measured batch."""
         self._seen.add(evaluations)
-
-    def _design(self) -> list[Genome]:
-        """Structured masks, filled up with random ones."""
-        priors = self._problem.gene_priors
-        size = min(self._config.initial, max(4, self._problem.budget_evaluations // 4))
-        structured = structured_masks(
-            self._problem.n_genes,
-            max(2, round(self._config.structured_share * size)),
-            None if priors is None else priors.gradient_ratios,
-        )
-        new = [genome for genome in structured if not self._seen.was_asked(genome)]
-        return self._filled_up(new, size)
 
     def _modelled(self) -> list[Genome]:
         fit = self._surrogate.fit(self._seen)

@@ -21,12 +21,12 @@ from pydantic import Field, model_validator
 from search.acquisition import choose_batch
 from search.breeding import Breeder
 from search.evaluation import Candidate, Evaluation
+from search.first_batch import FirstBatchConfig, first_masks
 from search.genome import Genome
 from search.linkage import linkage_of
 from search.observations import FloatArray, Observations
 from search.optimizer import OPTIMIZERS, SearchProblem
 from search.rungs import RungedConfig
-from search.structured_masks import structured_masks
 from search.surrogate import SURROGATES, Fit, build_surrogate, is_worth_a_model
 from search.surrogates.gaussian_process import GaussianProcessConfig
 from search.unseen import filled_up
@@ -37,7 +37,7 @@ MUTATION_GROWTH = 1.5
 HIGHEST_MUTATION = 4.0
 
 
-class GeneticConfig(RungedConfig):
+class GeneticConfig(RungedConfig, FirstBatchConfig):
     """Options of a search by genetic algorithm."""
 
     kind: Literal["genetic"] = "genetic"
@@ -46,12 +46,6 @@ class GeneticConfig(RungedConfig):
         ge=4,
         le=4096,
         description="masks measured per generation; at most an eighth of the budget",
-    )
-    first_generation: int = Field(
-        24,
-        ge=4,
-        le=4096,
-        description="masks measured before anything is bred; at most a quarter of the budget",
     )
     parents: int = Field(12, ge=2, le=4096, description="best masks so far that may become parents")
     reevaluations: int = Field(
@@ -72,9 +66,6 @@ class GeneticConfig(RungedConfig):
         gt=0,
         le=1,
         description="chance that one gene flips; from 1 to 4 / number of genes, by success, if null",
-    )
-    structured_share: float = Field(
-        0.5, ge=0, le=1, description="of the first generation, masks that people would try by hand"
     )
     surrogate: SURROGATES.union() | None = Field(  # type: ignore[valid-type]
         GaussianProcessConfig(), description="model that screens offspring; none if null"
@@ -124,30 +115,21 @@ class Genetic:
         # Few large generations are no search; on rungs most of one costs next to nothing.
         largest = max(4, budget // 8) if config.rungs is None else config.population_size
         self._size = min(config.population_size, largest)
-        self._first_size = min(config.first_generation, max(4, budget // 4))
         self._seen = Observations()
         self._mutation_factor, self._best = 1.0, float("-inf")
 
     def ask(self) -> list[Candidate]:
         """Propose one generation; empty once every mask has been proposed."""
-        genomes = self._first_generation() if not self._seen.genomes else self._next_generation()
+        genomes = (
+            first_masks(self._config, self._problem, self._seen, self._rng)
+            if not self._seen.genomes
+            else self._next_generation()
+        )
         return self._seen.candidates(genomes, self._problem.search_fidelity)
 
     def tell(self, evaluations: Sequence[Evaluation]) -> None:
         """Take in the measured generation."""
         self._seen.add(evaluations)
-
-    def _first_generation(self) -> list[Genome]:
-        """Structured masks, filled up with random ones; asked again only where a whole generation has failed."""
-        size = self._first_size
-        priors = self._problem.gene_priors
-        structured = structured_masks(
-            self._problem.n_genes,
-            max(2, round(self._config.structured_share * size)),
-            None if priors is None else priors.gradient_ratios,
-        )
-        genomes = dict.fromkeys(g for g in structured if not self._seen.was_asked(g))
-        return self._filled_up(list(genomes), size)
 
     def _next_generation(self) -> list[Genome]:
         fit = None

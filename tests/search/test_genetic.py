@@ -28,7 +28,7 @@ def agree_with(hidden: Genome, optimizer: Genetic) -> list[Genome]:
     return [candidate.genome for candidate in asked]
 
 
-def test_the_first_generation_holds_the_masks_everybody_would_try() -> None:
+def test_the_first_batch_holds_the_masks_everybody_would_try() -> None:
     first = [candidate.genome for candidate in genetic(9).ask()]
     assert {keep_all(9), transfer_all(9), *prefixes(9)} <= set(first)
     assert len(first) == len(set(first)) == 24

@@ -24,7 +24,7 @@ def run(optimizer: Optimizer, n_batches: int) -> list[list[Candidate]]:
 
 
 def test_it_is_genetic_until_the_annealed_share_is_left() -> None:
-    genetic = GeneticConfig(population_size=12, first_generation=24)
+    genetic = GeneticConfig(population_size=12, first_batch=24)
     hybrid = Hybrid(HybridConfig(genetic=genetic, annealed_share=0.5), PROBLEM, seed=5)
     alone = Genetic(genetic, PROBLEM, seed=5)
     together, by_itself = run(hybrid, 5), run(alone, 5)
@@ -34,7 +34,7 @@ def test_it_is_genetic_until_the_annealed_share_is_left() -> None:
 
 def test_annealing_knows_what_genetic_measured() -> None:
     hybrid = Hybrid(
-        HybridConfig(genetic=GeneticConfig(population_size=12, first_generation=24)),
+        HybridConfig(genetic=GeneticConfig(population_size=12, first_batch=24)),
         PROBLEM,
         seed=5,
     )

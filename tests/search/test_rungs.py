@@ -23,7 +23,7 @@ def screen(**options: object) -> RungScreen:
     config = GeneticConfig.model_validate(
         {
             "population_size": SIZE,
-            "first_generation": SIZE,
+            "first_batch": SIZE,
             "reevaluations": 2,
             "rungs": {"fractions": [0, 1 / 3], **options},
         }
@@ -51,7 +51,7 @@ def climb(optimizer: RungScreen, score: Callable[[Candidate], float]) -> list[li
     return asked
 
 
-def test_the_first_generation_is_measured_at_every_rung() -> None:
+def test_the_first_batch_is_measured_at_every_rung() -> None:
     asked = climb(screen(), honest)
     assert [(len(rung), rung[0].fidelity) for rung in asked] == [(SIZE, 0), (SIZE, 10), (SIZE, TOP)]
     assert len({tuple(c.genome for c in rung) for rung in asked}) == 1
