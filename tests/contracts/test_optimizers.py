@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pytest
 
@@ -75,6 +77,7 @@ def test_the_options_have_a_schema_with_a_description_for_each(name: str) -> Non
     assert all("description" in option for key, option in properties.items() if key != "kind")
 
 
+@cache
 def best_after(name: str, seed: int, budget: int) -> float:
     """Best agreement after so many different masks, on a landscape with unequal genes."""
     # Not the optimizer's own seed: random search would draw the hidden mask first.
