@@ -1,6 +1,13 @@
 """Set up before any test module is imported."""
 
+from __future__ import annotations
+
+import os
+
 from service.settings import make_threads_patient
 
-# Before torch is loaded: its threads must not spin while another test's process wants the core.
+# Before torch and BLAS are loaded, here and in the processes that tests start: for networks of a few neurons several
+# threads only wait for each other, all the more beside another test's.  What a plan says about threads goes before it.
+for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ[name] = "1"
 make_threads_patient()

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field, field_validator
-from sklearn.datasets import load_digits
 
 from models.data.dataset import DATASETS, DatasetConfig, Examples, LabelledData
 from models.data.shapes import DataShape
@@ -81,5 +80,8 @@ class Digits:
 @cache
 def _all_digits() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Images ``(1797, 8, 8)`` and digits ``(1797,)``; reading them takes longer than answering a request."""
+    # scikit-learn takes long to import; only reading the data needs it.
+    from sklearn.datasets import load_digits  # noqa: PLC0415
+
     raw = load_digits()
     return raw.images, raw.target

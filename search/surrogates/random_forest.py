@@ -7,14 +7,16 @@ Optimization for General Algorithm Configuration", LION 2011.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from pydantic import Field
-from sklearn.ensemble import RandomForestRegressor
 
 from search.observations import BoolArray, FloatArray, IntArray, Observations
 from search.surrogate import SURROGATES, Belief, SurrogateConfig
+
+if TYPE_CHECKING:
+    from sklearn.ensemble import RandomForestRegressor
 
 
 class RandomForestConfig(SurrogateConfig):
@@ -37,6 +39,9 @@ class RandomForest:
 
     def fit(self, observations: Observations) -> RandomForestFit:
         """Fit to the observations, each relative to the mean of its replicate."""
+        # scikit-learn takes seconds to import, and most searches never need it.
+        from sklearn.ensemble import RandomForestRegressor  # noqa: PLC0415
+
         masks, fitness = observations.masks, observations.fitness
         targets = fitness - _replicate_effects(fitness, masks, observations.replicates)
         forest = RandomForestRegressor(

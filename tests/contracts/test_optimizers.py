@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 import pytest
@@ -106,6 +107,7 @@ def test_the_options_have_a_schema_with_a_description_for_each(name: str) -> Non
     assert all("description" in option for key, option in properties.items() if key != "kind")
 
 
+@cache
 def best_after(name: str, seed: int, budget: int) -> float:
     """Best agreement after so many different masks, on a landscape with unequal genes."""
     # Not the optimizer's own seed: random search would draw the hidden mask first.

@@ -58,7 +58,7 @@ class ServerProcess:
                 env=self.settings.child_environment(),
                 start_new_session=True,
             )
-        wait_until(self.client.is_ready, 60)
+        wait_until(self.client.is_ready, 60, pause_seconds=0.1)
 
     def child(self) -> psutil.Process:
         """Give the process of the running search."""

@@ -67,10 +67,10 @@ def test_a_search_survives_the_death_of_its_child_and_of_its_service(tmp_path: P
     data = tmp_path / "data"
     with ServerProcess(data) as server:
         search_id = server.client.submit(LONG_SPEC)["id"]
-        wait_until(measured(server, search_id, 3), 60)
+        wait_until(measured(server, search_id, 3), 60, pause_seconds=0.05)
         server.child().kill()
         before = len(list(server.client.evaluations(search_id)))
-        wait_until(measured(server, search_id, before + 3), 60)
+        wait_until(measured(server, search_id, before + 3), 60, pause_seconds=0.05)
         orphan = server.child()
         server.end(signal.SIGKILL)
         wait_until(lambda: not orphan.is_running() or orphan.status() == psutil.STATUS_ZOMBIE, 5)
@@ -85,7 +85,7 @@ def test_a_search_survives_the_death_of_its_child_and_of_its_service(tmp_path: P
 
 def test_a_running_search_is_cancelled_and_its_process_is_gone(server: ServerProcess) -> None:
     search_id = server.client.submit(LONG_SPEC)["id"]
-    wait_until(measured(server, search_id, 1), 60)
+    wait_until(measured(server, search_id, 1), 60, pause_seconds=0.05)
     child = server.child()
     assert server.client.cancel(search_id)["status"] == "cancelling"
     wait_until(lambda: server.client.get(search_id)["status"] == "cancelled", 5)
@@ -100,7 +100,7 @@ def test_a_search_in_two_processes_survives_its_child_whose_workers_die_with_it(
 ) -> None:
     plan = {"layout": "vmap", "chunks": [1, 2], "processes": 2, "threads": 1}
     search_id = server.client.submit(LONG_SPEC | {"plan": plan})["id"]
-    wait_until(measured(server, search_id, 4), 120)
+    wait_until(measured(server, search_id, 4), 120, pause_seconds=0.05)
     child = server.child()
     workers = child.children()
     assert len(workers) == 2
@@ -132,7 +132,7 @@ def test_a_service_that_is_asked_to_end_puts_its_search_back(tmp_path: Path) -> 
     data = tmp_path / "data"
     with ServerProcess(data) as server:
         search_id = server.client.submit(LONG_SPEC)["id"]
-        wait_until(measured(server, search_id, 1), 60)
+        wait_until(measured(server, search_id, 1), 60, pause_seconds=0.05)
         child = server.child()
         server.end(signal.SIGTERM)
         assert not child.is_running()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,27 @@ def run(spec: SearchSpec, ledger: Ledger, folder: Path) -> SearchResult:
     return run_search(spec, ledger=ledger, folder=folder, inputs=InputFolder(folder))
 
 
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A search that has come to its end, and what it told on the way."""
+
+    ledger: InMemoryLedger
+    folder: Path
+    result: SearchResult
+    told: list[Progress]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """The search that nothing happens to, for all who only look at it."""
+    ledger, folder = InMemoryLedger(), tmp_path_factory.mktemp("finished")
+    told: list[Progress] = []
+    result = run_search(
+        spec(), ledger=ledger, folder=folder, inputs=InputFolder(folder), listener=told.append
+    )
+    return Finished(ledger, folder, result, told)
+
+
 @pytest.mark.parametrize("optimizer", ["genetic", "annealing"])
 def test_a_search_killed_after_every_transaction_in_turn_ends_like_one_left_alone(
     optimizer: str, tmp_path: Path
@@ -103,10 +125,9 @@ def test_a_search_in_two_processes_ends_like_one_left_alone_and_leaves_none(tmp_
     result = run(wanted, alone, tmp_path / "alone")
     assert result.provenance.plan["processes"] == 2
     ledger = InMemoryLedger()
-    for transactions in (3, 2):
-        with pytest.raises(KilledError):
-            run(wanted, DyingLedger(ledger, transactions), tmp_path / "killed")
-        assert psutil.Process().children() == []
+    with pytest.raises(KilledError):
+        run(wanted, DyingLedger(ledger, transactions=4), tmp_path / "killed")
+    assert psutil.Process().children() == []
     resumed = run(wanted, ledger, tmp_path / "killed")
     assert psutil.Process().children() == []
     assert canonical_json(ledger.rows()) == canonical_json(alone.rows())
@@ -130,13 +151,12 @@ def test_no_key_stands_twice_and_every_phase_has_its_own_replicates(tmp_path: Pa
 
 
 def test_delivered_weights_load_strictly_and_have_the_test_score_that_is_reported(
-    tmp_path: Path,
+    finished: Finished,
 ) -> None:
-    wanted = spec()
-    result = run(wanted, InMemoryLedger(), tmp_path)
+    wanted, result, folder = spec(), finished.result, finished.folder
     network = build_family(wanted.model).build(DataShape({"x": (1, 8, 8)}, 5))
-    network.load_state_dict(load_file(tmp_path / "weights.safetensors"))
-    dataset = open_dataset(wanted.dataset, InputFolder(tmp_path))
+    network.load_state_dict(load_file(folder / "weights.safetensors"))
+    dataset = open_dataset(wanted.dataset, InputFolder(folder))
     test = load_task(dataset, wanted.dataset, derive_seed(wanted.seed, "data")).test
     network.eval()
     with torch.no_grad():
@@ -162,19 +182,18 @@ def test_a_search_for_another_metric_reports_it_class_by_class(tmp_path: Path) -
     assert again.by_class == result.by_class
 
 
-def test_grafted_weights_are_the_sources_where_the_mask_says_transfer(tmp_path: Path) -> None:
-    result = run(spec(), InMemoryLedger(), tmp_path)
-    grafted = load_file(tmp_path / "grafted.safetensors")
-    source = load_file(tmp_path / "source.safetensors")
-    for gene in result.genes:
+def test_grafted_weights_are_the_sources_where_the_mask_says_transfer(finished: Finished) -> None:
+    grafted = load_file(finished.folder / "grafted.safetensors")
+    source = load_file(finished.folder / "source.safetensors")
+    for gene in finished.result.genes:
         for name in gene.tensors:
             assert torch.equal(grafted[name], source[name]) == (not gene.keep)
 
 
 def test_every_baseline_is_in_the_result_and_over_itself_the_winner_gains_nothing(
-    tmp_path: Path,
+    finished: Finished,
 ) -> None:
-    result = run(spec(), InMemoryLedger(), tmp_path)
+    result = finished.result
     baselines = (
         result.baselines.keep_all,
         result.baselines.transfer_all,
@@ -234,15 +253,8 @@ def test_the_test_split_is_read_once_and_after_everything_else(tmp_path: Path) -
     assert again.test == first.test
 
 
-def test_progress_goes_through_the_phases_to_the_end(tmp_path: Path) -> None:
-    told: list[Progress] = []
-    run_search(
-        spec(),
-        ledger=InMemoryLedger(),
-        folder=tmp_path,
-        inputs=InputFolder(tmp_path),
-        listener=told.append,
-    )
+def test_progress_goes_through_the_phases_to_the_end(finished: Finished) -> None:
+    told = finished.told
     assert list(dict.fromkeys(progress.phase for progress in told)) == PHASES
     fractions = [progress.fraction for progress in told]
     assert fractions == sorted(fractions)
@@ -322,10 +334,11 @@ def test_genes_of_another_head_are_kept_and_shown_with_the_reason(tmp_path: Path
     assert table.kept["linear3.weight"] == "has shape (3, 16) in the source, (5, 16) in the target"
 
 
-def test_evaluations_carry_no_timings_into_the_canonical_ledger(tmp_path: Path) -> None:
-    first, second = InMemoryLedger(), InMemoryLedger()
-    run(spec(), first, tmp_path / "a")
-    run(spec(), second, tmp_path / "b")
+def test_evaluations_carry_no_timings_into_the_canonical_ledger(
+    finished: Finished, tmp_path: Path
+) -> None:
+    first, second = finished.ledger, InMemoryLedger()
+    run(spec(), second, tmp_path)
     assert canonical_json(first.rows()) == canonical_json(second.rows())
     durations = [
         [r.evaluation.duration_seconds for r in ledger.rows() if isinstance(r, EvaluationRow)]
@@ -363,22 +376,19 @@ def test_a_source_is_never_pretrained_on_what_the_search_judges_on(tmp_path: Pat
     assert seen[0] < 5
 
 
-def test_a_finished_search_reports_that_it_is_finished(tmp_path: Path) -> None:
+def test_a_search_of_two_genes_is_finished_at_its_end_and_a_prefix_is_its_own_best_prefix(
+    tmp_path: Path,
+) -> None:
     told: list[Progress] = []
-    two_genes = spec(model={"kind": "mlp", "hidden": [8]})
-    run_search(
-        two_genes,
+    result = run_search(
+        spec(model={"kind": "mlp", "hidden": [8]}),
         ledger=InMemoryLedger(),
         folder=tmp_path,
         inputs=InputFolder(tmp_path),
         listener=told.append,
     )
     assert (told[-1].fraction, told[-1].eta_seconds) == (1, 0)
-
-
-def test_where_the_found_mask_is_a_prefix_it_is_its_own_best_prefix(tmp_path: Path) -> None:
     # Two genes: every mask but 11, 00 and 10 is a prefix; whichever wins, nothing beats the best prefix but a mask.
-    result = run(spec(model={"kind": "mlp", "hidden": [8]}), InMemoryLedger(), tmp_path)
     best = result.baselines.best_prefix
     assert best is not None
     assert best.mask == "01"

@@ -6,8 +6,10 @@ import time
 from collections.abc import Callable
 
 
-def wait_until(is_so: Callable[[], object], seconds: float = 10.0) -> None:
-    """Return as soon as ``is_so()`` is true.
+def wait_until(
+    is_so: Callable[[], object], seconds: float = 10.0, *, pause_seconds: float = 0.01
+) -> None:
+    """Return as soon as ``is_so()`` is true; with longer pauses where asking costs more than looking.
 
     Raises:
         AssertionError: It has not become true in time.
@@ -15,4 +17,4 @@ def wait_until(is_so: Callable[[], object], seconds: float = 10.0) -> None:
     deadline = time.monotonic() + seconds
     while not is_so():
         assert time.monotonic() < deadline, f"not so after {seconds} s"
-        time.sleep(0.01)
+        time.sleep(pause_seconds)
