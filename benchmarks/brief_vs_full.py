@@ -24,7 +24,7 @@ from search.decisions import DecisionLog
 from search.evaluation import FINAL_REPLICATE, SEARCH_REPLICATE, Arm, Candidate
 from search.genome import Genome, keep_all, prefixes, transfer_all
 from search.ledger import InMemoryLedger
-from search.long_heat import at_each_rate
+from search.race.long_heat import at_each_rate
 from service.composition import compose
 from service.spec import SearchSpec
 

@@ -16,8 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from search.errors import InvalidInputError
 from search.evaluation import FINAL_REPLICATE, Arm, Candidate, Evaluation, Evaluator
 from search.genome import Genome, keep_all, prefixes, transfer_all
-from search.long_heat import Entry
-from search.ranking import Standing, rank
+from search.race.long_heat import Entry
+from search.race.ranking import Standing, rank
 from search.recorded import RecordedEvaluator
 
 FINAL_PHASE = "final"

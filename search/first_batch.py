@@ -8,8 +8,8 @@ from pydantic import Field
 from search.genome import Genome
 from search.observations import Observations
 from search.optimizer import OptimizerConfig, SearchProblem
-from search.structured_masks import structured_masks
-from search.unseen import filled_up
+from search.proposing.structured_masks import structured_masks
+from search.proposing.unseen import filled_up
 
 
 class FirstBatchConfig(OptimizerConfig):

@@ -15,7 +15,7 @@ from search.evaluation import Arm, Candidate
 from search.genome import keep_all, transfer_all
 from search.ledger import Json, Position
 from search.optimizer import SearchProblem
-from search.ranking import rank
+from search.race.ranking import rank
 from search.recorded import RecordedEvaluator
 
 PREPARING_PHASE = "preparing"

@@ -19,7 +19,7 @@ from search.evaluation import FINAL_REPLICATE, Evaluation
 from search.final import FINAL_PHASE, Contender, FinalOutcome
 from search.genome import keep_all, transfer_all
 from search.ledger import Json, Position
-from search.race import RaceOutcome
+from search.race.course import RaceOutcome
 from search.statistics import Interval, replicate_interval
 from search.study import StudyOutcome
 from search.verdict import judge

@@ -19,9 +19,9 @@ from search.final import FINAL_PHASE, run_final
 from search.learning_rate import PREPARING_PHASE, choose_arm
 from search.ledger import Ledger
 from search.optimizers import build_optimizer
-from search.race import run_race
+from search.race.course import run_race
+from search.race.short_heat import RACE_PHASE
 from search.recorded import RecordedEvaluator
-from search.short_heat import RACE_PHASE
 from search.study import SEARCH_PHASE, Study, StudyOutcome
 from service.composition import Workbench, compose
 from service.delivery import Found, deliver

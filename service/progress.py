@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from search.evaluation import Evaluation
 from search.final import FINAL_PHASE, n_contenders
 from search.futility import FutilityWatch
-from search.race import Course
+from search.race.course import Course
+from search.race.short_heat import RACE_PHASE
 from search.recorded import RecordedEvaluator
-from search.short_heat import RACE_PHASE
 from search.study import SEARCH_PHASE
 from service.result import Progress
 from service.spec import SearchOptions

@@ -20,7 +20,7 @@ from models.weights import WEIGHTS
 from search.budget import Budget
 from search.final import FinalOptions
 from search.optimizers import OPTIMIZERS
-from search.race import RaceOptions
+from search.race.course import RaceOptions
 from service.execution import EXECUTION
 
 if TYPE_CHECKING:

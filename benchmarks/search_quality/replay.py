@@ -12,10 +12,10 @@ import numpy as np
 from search.decisions import DecisionLog
 from search.evaluation import Arm, Candidate, Evaluation, Evaluator, Outcome
 from search.genome import Genome
-from search.leaders import leading_masks
 from search.ledger import InMemoryLedger
 from search.optimizer import Optimizer, SearchProblem
 from search.optimizers import OPTIMIZERS, build_optimizer
+from search.race.leaders import leading_masks
 from search.recorded import RecordedEvaluator
 from search.study import Study
 

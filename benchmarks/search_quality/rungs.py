@@ -59,8 +59,8 @@ def search(problem_name: str, arm: str, seed: int) -> dict[str, Any]:
     from search.evaluation import Arm
     from search.ledger import InMemoryLedger
     from search.optimizer import SearchProblem
+    from search.proposing.rungs import RungScreen
     from search.recorded import RecordedEvaluator
-    from search.rungs import RungScreen
     from search.study import Study
 
     problem, ledger = open_problem(problem_name), InMemoryLedger()
@@ -83,7 +83,7 @@ def search(problem_name: str, arm: str, seed: int) -> dict[str, Any]:
 
 def quality_curve(problem: RungProblem, evaluations: Sequence[Evaluation]) -> list[float]:
     """Quality of the leader after each count of evaluations' worth of steps; 0 while nothing has reached the top."""
-    from search.leaders import leading_masks
+    from search.race.leaders import leading_masks
 
     top = problem.search_fidelity
     costs = np.cumsum([evaluation.candidate.fidelity / top for evaluation in evaluations])
@@ -113,7 +113,7 @@ def write(conditions: Mapping[str, str], rows: Mapping[str, list[dict[str, Any]]
     """Write the record; the splits are one group, each table another."""
     from benchmarks.record import write_record
     from benchmarks.search_quality.rung_report import render
-    from search.rungs import RungOptions
+    from search.proposing.rungs import RungOptions
 
     groups: dict[str, dict[str, list[dict[str, Any]]]] = {}
     for arm in ARMS:

@@ -18,7 +18,7 @@ from search.final import Contender, run_final
 from search.ledger import InMemoryLedger
 from search.observations import FloatArray
 from search.optimizer import SearchProblem
-from search.race import RaceOptions, run_race
+from search.race.course import RaceOptions, run_race
 from search.recorded import RecordedEvaluator
 from search.statistics import Interval, crossed_interval, replicate_interval
 from search.study import Study

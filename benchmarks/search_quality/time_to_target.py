@@ -34,7 +34,7 @@ from benchmarks.throughput.child import ROOT, default_environment, product_envir
 from models.inputs import InputFolder
 from search.evaluation import Candidate, Evaluation, Outcome
 from search.genome import Genome
-from search.leaders import leading_masks
+from search.race.leaders import leading_masks
 from service.composition import draw_up, read_data
 from service.spec import SearchSpec
 

@@ -47,9 +47,9 @@ def search_with_transfermask(
     from models.inputs import InputFolder
     from search.decisions import DecisionLog
     from search.evaluation import Arm
-    from search.leaders import leading_masks
     from search.ledger import InMemoryLedger
     from search.optimizers import build_optimizer
+    from search.race.leaders import leading_masks
     from search.recorded import RecordedEvaluator
     from search.study import Study
     from service.composition import compose

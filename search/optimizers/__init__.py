@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from search.optimizer import OPTIMIZERS, Optimizer, OptimizerConfig, SearchProblem
-from search.rungs import RungedConfig, RungScreen
+from search.proposing.rungs import RungedConfig, RungScreen
 
 __all__ = ["OPTIMIZERS", "build_optimizer"]
 

@@ -21,10 +21,10 @@ from typing import Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from search.annealing_chain import ChainRunner, Proposal, Proposer
-from search.annealing_energy import FAILED_ENERGY, Energies
-from search.annealing_moves import BlindMoves, InformedChoice, SurrogateWalk
-from search.annealing_schedule import CoolingSchedule, Thermostat, exchanged, ladder
+from search.annealing.chain import ChainRunner, Proposal, Proposer
+from search.annealing.energy import FAILED_ENERGY, Energies
+from search.annealing.moves import BlindMoves, InformedChoice, SurrogateWalk
+from search.annealing.schedule import CoolingSchedule, Thermostat, exchanged, ladder
 from search.evaluation import Candidate, Evaluation
 from search.first_batch import FirstBatchConfig, first_masks
 from search.genome import Genome

@@ -20,7 +20,7 @@ from pydantic import Field
 from search.evaluation import Candidate, Evaluation
 from search.genome import Genome, keep_all, transfer_all
 from search.optimizer import OPTIMIZERS, OptimizerConfig, SearchProblem
-from search.structured_masks import nested_masks
+from search.proposing.structured_masks import nested_masks
 
 
 class AutoRgnConfig(OptimizerConfig):

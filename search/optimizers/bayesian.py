@@ -14,17 +14,17 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from search.acquisition import choose_batch, choose_by_samples
-from search.ascent import ascend
 from search.evaluation import Candidate, Evaluation
 from search.first_batch import FirstBatchConfig, first_masks
 from search.genome import Genome
 from search.observations import BoolArray, Observations
 from search.optimizer import OPTIMIZERS, SearchProblem
-from search.rungs import RungedConfig
+from search.proposing.acquisition import choose_batch, choose_by_samples
+from search.proposing.ascent import ascend
+from search.proposing.rungs import RungedConfig
+from search.proposing.unseen import filled_up
 from search.surrogate import SURROGATES, Fit, build_surrogate, is_worth_a_model
 from search.surrogates.gaussian_process import GaussianProcessConfig
-from search.unseen import filled_up
 
 # Masks from which a batch is chosen, for each one chosen; bounds the work, which grows with its square.
 POOL_FACTOR = 12

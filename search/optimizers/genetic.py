@@ -18,18 +18,18 @@ from typing import Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from search.acquisition import choose_batch
-from search.breeding import Breeder
 from search.evaluation import Candidate, Evaluation
 from search.first_batch import FirstBatchConfig, first_masks
 from search.genome import Genome
-from search.linkage import linkage_of
 from search.observations import FloatArray, Observations
 from search.optimizer import OPTIMIZERS, SearchProblem
-from search.rungs import RungedConfig
+from search.proposing.acquisition import choose_batch
+from search.proposing.breeding import Breeder
+from search.proposing.linkage import linkage_of
+from search.proposing.rungs import RungedConfig
+from search.proposing.unseen import filled_up
 from search.surrogate import SURROGATES, Fit, build_surrogate, is_worth_a_model
 from search.surrogates.gaussian_process import GaussianProcessConfig
-from search.unseen import filled_up
 
 # A generation that finds nothing better raises the mutation rate by this factor, a success takes it back.
 MUTATION_GROWTH = 1.5

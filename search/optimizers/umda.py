@@ -17,7 +17,7 @@ from search.evaluation import Candidate, Evaluation
 from search.genome import Genome, keep_all, transfer_all
 from search.observations import FloatArray, Observations
 from search.optimizer import OPTIMIZERS, SearchProblem
-from search.rungs import RungedConfig
+from search.proposing.rungs import RungedConfig
 
 # Draws of one mask that may be asked for no more, before one is made by flipping genes.
 ATTEMPTS = 50

@@ -16,8 +16,8 @@ from search.genome import Genome
 from search.ledger import EvaluationRow, InMemoryLedger, Row, canonical_json
 from search.optimizer import Optimizer, OptimizerConfig, SearchProblem
 from search.optimizers import OPTIMIZERS, build_optimizer
+from search.proposing.rungs import RungedConfig
 from search.recorded import RecordedEvaluator
-from search.rungs import RungedConfig
 from search.study import Study, StudyOutcome
 from tests.search.hidden_mask import hidden_mask
 

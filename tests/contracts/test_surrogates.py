@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from search.acquisition import choose_batch
 from search.evaluation import Candidate, Evaluation, Outcome
 from search.genome import Genome
 from search.observations import Observations
+from search.proposing.acquisition import choose_batch
 from search.surrogate import SURROGATES, Fit, Surrogate, SurrogateConfig, build_surrogate
 
 N_GENES = 8

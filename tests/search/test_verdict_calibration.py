@@ -13,7 +13,7 @@ from search.final import FinalOptions, FinalOutcome, run_final
 from search.genome import keep_all, transfer_all
 from search.ledger import InMemoryLedger
 from search.optimizer import SearchProblem
-from search.race import RaceOptions, run_race
+from search.race.course import RaceOptions, run_race
 from search.recorded import RecordedEvaluator
 from search.statistics import Interval, crossed_interval
 from search.verdict import judge

@@ -17,16 +17,16 @@ from dataclasses import dataclass
 from pydantic import BaseModel, ConfigDict, Field
 
 from search.evaluation import RACE_REPLICATE, Arm, Candidate, Evaluation
-from search.field import Field as RaceField
-from search.field import half_of
 from search.final import FinalOptions
 from search.genome import Genome, prefixes
-from search.leaders import leading_masks
-from search.long_heat import Entry, LongHeat
-from search.noise import Noise
 from search.optimizer import SearchProblem
+from search.race.field import Field as RaceField
+from search.race.field import half_of
+from search.race.leaders import leading_masks
+from search.race.long_heat import Entry, LongHeat
+from search.race.noise import Noise
+from search.race.short_heat import RACE_PHASE, ShortHeat, brief_candidate, run_short_heat
 from search.recorded import RecordedEvaluator
-from search.short_heat import RACE_PHASE, ShortHeat, brief_candidate, run_short_heat
 
 
 class RaceOptions(BaseModel):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from search.acquisition import choose_by_samples
-from search.ascent import ascend
 from search.evaluation import Candidate, Evaluation, Outcome
 from search.genome import Genome
 from search.observations import BoolArray, FloatArray, Observations
 from search.optimizer import SearchProblem
 from search.optimizers.bayesian import Bayesian, BayesianConfig
+from search.proposing.acquisition import choose_by_samples
+from search.proposing.ascent import ascend
 from search.surrogate import Belief
 from search.surrogates.gaussian_process import GaussianProcess, GaussianProcessConfig
 

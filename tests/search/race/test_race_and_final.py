@@ -11,17 +11,17 @@ from pydantic import ValidationError
 from search.decisions import DecisionLog
 from search.errors import InvalidInputError
 from search.evaluation import FINAL_REPLICATE, RACE_REPLICATE, Arm, Candidate, Evaluation, Outcome
-from search.field import Field
 from search.final import FinalOptions, n_contenders, run_final
 from search.genome import Genome, keep_all, prefixes, transfer_all
 from search.learning_rate import choose_arm
 from search.ledger import InMemoryLedger
-from search.long_heat import Entry, LongHeat
 from search.optimizer import SearchProblem
-from search.race import RaceOptions, RaceOutcome, run_race
-from search.ranking import Standing
+from search.race.course import RaceOptions, RaceOutcome, run_race
+from search.race.field import Field
+from search.race.long_heat import Entry, LongHeat
+from search.race.ranking import Standing
+from search.race.short_heat import brief_candidate, run_short_heat
 from search.recorded import RecordedEvaluator
-from search.short_heat import brief_candidate, run_short_heat
 
 PROBLEM = SearchProblem(4, 40, 100)
 # No longer than a search evaluation: the short heat decides.

@@ -14,7 +14,7 @@ import numpy as np
 from search.evaluation import Evaluation
 from search.genome import Genome
 from search.observations import Observations, evenly_spaced
-from search.ranking import rank
+from search.race.ranking import rank
 from search.surrogate import is_worth_a_model
 from search.surrogates.gaussian_process import (
     MOST_OBSERVATIONS,

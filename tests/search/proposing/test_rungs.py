@@ -12,7 +12,7 @@ from search.genome import Genome
 from search.optimizer import SearchProblem
 from search.optimizers import build_optimizer
 from search.optimizers.genetic import Genetic, GeneticConfig
-from search.rungs import RungOptions, RungScreen
+from search.proposing.rungs import RungOptions, RungScreen
 from tests.search.hidden_mask import hidden_mask
 
 N_GENES, TOP, SIZE = 12, 30, 18

@@ -9,7 +9,7 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from search.annealing_schedule import Thermostat, exchanged, ladder, wanted_acceptance
+from search.annealing.schedule import Thermostat, exchanged, ladder, wanted_acceptance
 
 HOT, COLD = 16.0, 1.0
 

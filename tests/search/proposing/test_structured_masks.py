@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from search.genome import Genome, keep_all, prefixes, transfer_all
-from search.structured_masks import nested_masks, structured_masks
+from search.proposing.structured_masks import nested_masks, structured_masks
 
 
 def test_with_room_every_kind_is_there_in_full() -> None:

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from scipy.optimize import check_grad
 
-from search.acquisition import choose_batch
 from search.evaluation import Candidate, Evaluation, Outcome
 from search.genome import Genome
 from search.observations import BoolArray, FloatArray, Observations
+from search.proposing.acquisition import choose_batch
 from search.surrogates.gaussian_process import (
     GaussianProcess,
     GaussianProcessConfig,
@@ -101,7 +101,7 @@ def test_the_gradient_of_the_likelihood_is_right() -> None:
 
 def test_beliefs_do_not_depend_on_the_number_of_threads() -> None:
     program = (
-        "import numpy as np; from tests.search.test_gaussian_process import observed, fitted;"
+        "import numpy as np; from tests.search.surrogates.test_gaussian_process import observed, fitted;"
         "o, _ = observed(150, 0.5, 6);"
         "print(fitted(o).believe(np.eye(7, dtype=bool)).mean.tobytes().hex())"
     )

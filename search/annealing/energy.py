@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from search.annealing_walker import QuadraticLandscape
+from search.annealing.walker import QuadraticLandscape
 from search.evaluation import Evaluation
 from search.genome import Genome
 from search.observations import Observations

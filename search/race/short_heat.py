@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from scipy import stats
 
 from search.evaluation import RACE_REPLICATE, Arm, Candidate, Evaluation
-from search.field import Field
 from search.genome import Genome
-from search.noise import Noise, measure_noise
-from search.ranking import Standing, rank
+from search.race.field import Field
+from search.race.noise import Noise, measure_noise
+from search.race.ranking import Standing, rank
 from search.recorded import RecordedEvaluator
 
 RACE_PHASE = "race"

@@ -19,8 +19,8 @@ import random
 from collections.abc import Callable, Sequence
 from itertools import accumulate
 
-from search.annealing_chain import Proposal
-from search.annealing_walker import QuadraticWalker
+from search.annealing.chain import Proposal
+from search.annealing.walker import QuadraticWalker
 from search.genome import Genome
 
 # A walk that stands on a mask that needs no measurement goes on, up to so many times its length.

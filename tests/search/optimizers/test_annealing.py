@@ -18,7 +18,7 @@ from simanneal import Annealer
 
 from benchmarks.search_quality.problems import draw_problem
 from benchmarks.search_quality.replay import found_in, noisy, run_study
-from search.annealing_chain import ChainRunner, Proposal, flip_any
+from search.annealing.chain import ChainRunner, Proposal, flip_any
 from search.errors import TransferMaskError
 from search.evaluation import Candidate, Evaluation, Outcome
 from search.genome import Genome, keep_all, transfer_all

@@ -12,8 +12,8 @@ from typing import cast
 import numpy as np
 import pytest
 
-from search.annealing_moves import BlindMoves, InformedChoice, SurrogateWalk, flipped_together
-from search.annealing_walker import QuadraticLandscape, QuadraticWalker
+from search.annealing.moves import BlindMoves, InformedChoice, SurrogateWalk, flipped_together
+from search.annealing.walker import QuadraticLandscape, QuadraticWalker
 from search.evaluation import Candidate, Evaluation, Outcome
 from search.genome import Genome, keep_all, transfer_all
 from search.observations import FloatArray, Observations

@@ -7,7 +7,7 @@ import pytest
 
 from search.evaluation import Candidate, Evaluation, Outcome
 from search.genome import Genome
-from search.noise import Noise, measure_noise
+from search.race.noise import Noise, measure_noise
 
 
 def evaluation(row: int, replicate: int, fitness: float | None) -> Evaluation:

@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from search.evaluation import Arm, Candidate, Evaluation
-from search.field import Field, half_of
 from search.genome import Genome
-from search.ranking import Standing, rank
+from search.race.field import Field, half_of
+from search.race.ranking import Standing, rank
+from search.race.short_heat import RACE_PHASE
 from search.recorded import RecordedEvaluator
-from search.short_heat import RACE_PHASE
 
 # Learning rates at which a mask goes on after the first round.
 MOST_RATES_AFTER_FIRST = 2

@@ -1,0 +1,1 @@
+"""Simulated annealing in parts: chains, moves, energies, temperatures."""

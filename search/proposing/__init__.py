@@ -1,0 +1,1 @@
+"""What optimizers share: first masks, breeding, choosing on a surrogate, fidelity rungs."""
