@@ -26,9 +26,9 @@ from search.annealing.energy import FAILED_ENERGY, Energies
 from search.annealing.moves import BlindMoves, InformedChoice, SurrogateWalk
 from search.annealing.schedule import CoolingSchedule, Thermostat, exchanged, ladder
 from search.evaluation import Candidate, Evaluation
-from search.first_batch import FirstBatchConfig, first_masks
 from search.genome import Genome
 from search.optimizer import OPTIMIZERS, SearchProblem
+from search.proposing.first_batch import FirstBatchConfig, first_masks
 from search.surrogate import SURROGATES, build_surrogate
 from search.surrogates.gaussian_process import GaussianProcessConfig
 

@@ -15,12 +15,12 @@ import numpy as np
 from pydantic import Field
 
 from search.evaluation import Candidate, Evaluation
-from search.first_batch import FirstBatchConfig, first_masks
 from search.genome import Genome
 from search.observations import BoolArray, Observations
 from search.optimizer import OPTIMIZERS, SearchProblem
 from search.proposing.acquisition import choose_batch, choose_by_samples
 from search.proposing.ascent import ascend
+from search.proposing.first_batch import FirstBatchConfig, first_masks
 from search.proposing.rungs import RungedConfig
 from search.proposing.unseen import filled_up
 from search.surrogate import SURROGATES, Fit, build_surrogate, is_worth_a_model

@@ -19,12 +19,12 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from search.evaluation import Candidate, Evaluation
-from search.first_batch import FirstBatchConfig, first_masks
 from search.genome import Genome
 from search.observations import FloatArray, Observations
 from search.optimizer import OPTIMIZERS, SearchProblem
 from search.proposing.acquisition import choose_batch
 from search.proposing.breeding import Breeder
+from search.proposing.first_batch import FirstBatchConfig, first_masks
 from search.proposing.linkage import linkage_of
 from search.proposing.rungs import RungedConfig
 from search.proposing.unseen import filled_up

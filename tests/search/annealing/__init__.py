@@ -1,1 +1,1 @@
-"""Tests of search/annealing."""
+"""Tests; they mirror the packages."""

@@ -1,1 +1,1 @@
-"""Tests of search/optimizers."""
+"""Tests; they mirror the packages."""

@@ -1,1 +1,1 @@
-"""Tests of search/proposing."""
+"""Tests; they mirror the packages."""

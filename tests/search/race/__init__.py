@@ -1,1 +1,1 @@
-"""Tests of search/race."""
+"""Tests; they mirror the packages."""

@@ -1,1 +1,1 @@
-"""Tests of search/surrogates."""
+"""Tests; they mirror the packages."""
