@@ -17,7 +17,7 @@ demo: $(READY)  ## a real search over HTTP: OPTIMIZER=genetic (default) or annea
 	$(BIN)/python -m service.demo --optimizer $(OPTIMIZER)
 
 test: $(READY)  ## the core suite
-	$(BIN)/python -m pytest --numprocesses 2
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 check: $(READY)  ## format, lint, types
 	$(BIN)/ruff format --check .
