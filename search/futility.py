@@ -11,7 +11,7 @@ import numpy as np
 
 from search.evaluation import Evaluation
 from search.genome import Genome, keep_all, transfer_all
-from search.observations import Observations
+from search.observations import Observations, masks_of
 from search.surrogate import is_worth_a_model
 from search.surrogates.gaussian_process import GaussianProcess, GaussianProcessConfig
 
@@ -60,7 +60,7 @@ def futility_message(observations: Observations, model: GaussianProcess) -> str 
     genomes = observations.genomes
     if not is_worth_a_model(observations) or len(genomes) < 2:
         return None
-    belief = model.fit(observations).believe(np.array([g.keeps for g in genomes], dtype=np.bool_))
+    belief = model.fit(observations).believe(masks_of(genomes))
     order = np.argsort(-belief.mean, kind="stable")
     first, second = int(order[0]), int(order[1])
     name = _name_of_pure(genomes[first])

@@ -62,7 +62,7 @@ class Observations:
     @property
     def masks(self) -> BoolArray:
         """``(N, G)``: the mask of each fitness value; needs at least one."""
-        return np.array([genome.keeps for genome in self._genomes], dtype=np.bool_)
+        return masks_of(self._genomes)
 
     @property
     def replicates(self) -> IntArray:
@@ -109,6 +109,11 @@ class Observations:
     def was_asked(self, genome: Genome) -> bool:
         """Whether ``candidates`` has ever asked for a mask."""
         return genome in self._next_replicate
+
+
+def masks_of(genomes: Sequence[Genome]) -> BoolArray:
+    """Give masks as an array, ``(M, G)``; needs at least one."""
+    return np.array([genome.keeps for genome in genomes], dtype=np.bool_)
 
 
 def evenly_spaced(evaluations: Sequence[Evaluation], at_most: int) -> Sequence[Evaluation]:

@@ -48,6 +48,10 @@ class Fit(Protocol):
         """Standard deviation of one evaluation around its mask's fitness at one replicate, as estimated."""
         ...
 
+    def expect(self, masks: BoolArray) -> FloatArray:
+        """Give the mean of ``believe`` alone, ``(M,)``, for less: no covariance is computed."""
+        ...
+
     def believe(self, masks: BoolArray) -> Belief:
         """Predict masks ``(M, G)``; equal input gives equal output."""
         ...

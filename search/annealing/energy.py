@@ -16,7 +16,7 @@ import numpy as np
 from search.annealing.walker import QuadraticLandscape
 from search.evaluation import Evaluation
 from search.genome import Genome
-from search.observations import Observations
+from search.observations import Observations, masks_of
 from search.surrogate import Fit, Surrogate, is_worth_a_model
 from search.surrogates.gaussian_process import GaussianProcessFit
 
@@ -92,8 +92,8 @@ class Energies:
             raise ValueError("expected energies need a fitted surrogate")
         missing = [g for g in dict.fromkeys(genomes) if g not in self._expected]
         if missing:
-            belief = self._fit.believe(np.array([g.keeps for g in missing], dtype=np.bool_))
-            self._expected.update(zip(missing, (-belief.mean).tolist(), strict=True))
+            expected = self._fit.expect(masks_of(missing))
+            self._expected.update(zip(missing, (-expected).tolist(), strict=True))
         return [self._expected[genome] for genome in genomes]
 
     def _spread_of_replicates(self) -> float:

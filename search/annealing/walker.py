@@ -23,7 +23,7 @@ class QuadraticLandscape:
         # Alternating bits: hardly ever a mask that was measured and so has something of its own.
         base = np.arange(n_genes) % 2 == 0
         masks = np.vstack([base, base ^ np.eye(n_genes, dtype=np.bool_)])
-        expected = fit.believe(masks).mean
+        expected = fit.expect(masks)
         spins = np.where(base, 1.0, -1.0)
         self.pairs: FloatArray = fit.pair_effects()
         self.genes: FloatArray = (expected[0] - expected[1:]) / 2 * spins - self.pairs @ spins

@@ -29,6 +29,7 @@ from search.evaluation import Candidate, Evaluation
 from search.genome import Genome
 from search.optimizer import OPTIMIZERS, SearchProblem
 from search.proposing.first_batch import FirstBatchConfig, first_masks
+from search.proposing.unseen import filled_up
 from search.surrogate import SURROGATES, build_surrogate
 from search.surrogates.gaussian_process import GaussianProcessConfig
 
@@ -280,7 +281,7 @@ class Annealing:
         asked: dict[Genome, Candidate] = {}
         for index, rung in enumerate(self._rungs):
             wanted = self._wanted(self._chains[index], temperatures[rung])
-            if wanted is None and (start := self._unseen(asked)) is not None:
+            if wanted is None and (start := self._unseen()) is not None:
                 self._chains[index], wanted = self._chain(start), start
             if wanted is not None and wanted not in asked:
                 # At once: what one chain asks for, the next one need not.
@@ -302,12 +303,7 @@ class Annealing:
                 break
         return None
 
-    def _unseen(self, asked: dict[Genome, Candidate]) -> Genome | None:
+    def _unseen(self) -> Genome | None:
         """Draw a mask that nobody has asked for; None if there is none left."""
         n_genes, observations = self._problem.n_genes, self._energies.observations
-        if observations.n_asked >= 2**n_genes:
-            return None
-        genome = Genome.from_bits(self._rng.random(n_genes) < 0.5)
-        while observations.was_asked(genome) or genome in asked:
-            genome = genome.flipped(int(self._rng.integers(n_genes)))
-        return genome
+        return next(iter(filled_up([], 1, observations, n_genes, self._rng)), None)

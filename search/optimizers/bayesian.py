@@ -16,7 +16,7 @@ from pydantic import Field
 
 from search.evaluation import Candidate, Evaluation
 from search.genome import Genome
-from search.observations import BoolArray, Observations
+from search.observations import Observations, masks_of
 from search.optimizer import OPTIMIZERS, SearchProblem
 from search.proposing.acquisition import choose_batch, choose_by_samples
 from search.proposing.ascent import ascend
@@ -96,7 +96,7 @@ class Bayesian:
     def _leaders(self, fit: Fit) -> list[Genome]:
         """Measured masks, the best expected first."""
         genomes = self._seen.genomes
-        mean = fit.believe(_array(genomes)).mean
+        mean = fit.expect(masks_of(genomes))
         return [genomes[index] for index in np.argsort(-mean, kind="stable")]
 
     def _pool(self, fit: Fit, leaders: Sequence[Genome], size: int) -> list[Genome]:
@@ -104,10 +104,10 @@ class Bayesian:
         n_genes = self._problem.n_genes
         n_leading = max(1, self._config.ascents // 2)
         random = self._rng.random((self._config.ascents - n_leading, n_genes)) < 0.5
-        starts = np.concatenate([_array(leaders[:n_leading]), random])
+        starts = np.concatenate([masks_of(leaders[:n_leading]), random])
         climbed = ascend(fit, starts, self._config.optimism)
         n_mutated, n_random = round(MUTATED_SHARE * size), round(RANDOM_SHARE * size)
-        parents = np.concatenate([climbed[: self._config.ascents], _array(leaders[:n_leading])])
+        parents = np.concatenate([climbed[: self._config.ascents], masks_of(leaders[:n_leading])])
         flips = self._rng.random((n_mutated, n_genes)) < MUTATIONS / n_genes
         mutated = parents[self._rng.integers(len(parents), size=n_mutated)] ^ flips
         drawn = self._rng.random((n_random, n_genes)) < 0.5
@@ -126,7 +126,3 @@ class Bayesian:
 
     def _filled_up(self, genomes: list[Genome], count: int) -> list[Genome]:
         return filled_up(genomes, count, self._seen, self._problem.n_genes, self._rng)
-
-
-def _array(genomes: Sequence[Genome]) -> BoolArray:
-    return np.array([genome.keeps for genome in genomes], dtype=np.bool_)

@@ -20,7 +20,7 @@ from pydantic import Field, model_validator
 
 from search.evaluation import Candidate, Evaluation
 from search.genome import Genome
-from search.observations import FloatArray, Observations
+from search.observations import FloatArray, Observations, masks_of
 from search.optimizer import OPTIMIZERS, SearchProblem
 from search.proposing.acquisition import choose_batch
 from search.proposing.breeding import Breeder
@@ -137,7 +137,7 @@ class Genetic:
         if self._surrogate is not None and is_worth_a_model(self._seen):
             fit = self._surrogate.fit(self._seen)
             genomes = list(expected)
-            means = fit.believe(np.array([g.keeps for g in genomes], dtype=np.bool_)).mean
+            means = fit.expect(masks_of(genomes))
             expected = dict(zip(genomes, means.tolist(), strict=True))
         self._adapt(expected)
         ranked = [genome for genome, _ in sorted(expected.items(), key=_by_score)]
@@ -165,7 +165,7 @@ class Genetic:
             children = self._bred(pool, size, fit, bred)
             if not children:
                 break
-            belief = fit.believe(np.array([g.keeps for g in children], dtype=np.bool_))
+            belief = fit.believe(masks_of(children))
             credit = belief.mean + self._config.optimism * belief.deviation
             bred |= dict(zip(children, credit.tolist(), strict=True))
             pool = dict(sorted((pool | bred).items(), key=_by_score)[: self._config.parents])

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from search.genome import Genome
-from search.observations import FloatArray
+from search.observations import FloatArray, masks_of
 from search.surrogate import Fit
 
 
@@ -25,7 +25,7 @@ def choose_batch(fit: Fit, genomes: Sequence[Genome], count: int, optimism: floa
         count: Number of masks to choose, at most M.
         optimism: Standard deviations that an unknown mask is given credit for.
     """
-    belief = fit.believe(np.array([genome.keeps for genome in genomes], dtype=np.bool_))
+    belief = fit.believe(masks_of(genomes))
     mean, covariance = belief.mean, belief.covariance.copy()
     noise = fit.noise**2
     is_left = np.ones(len(genomes), dtype=np.bool_)
@@ -54,7 +54,7 @@ def choose_by_samples(
         count: Number of masks to choose, at most M.
         rng: Draws the samples.
     """
-    belief = fit.believe(np.array([genome.keeps for genome in genomes], dtype=np.bool_))
+    belief = fit.believe(masks_of(genomes))
     root = _root(belief.covariance)
     is_left = np.ones(len(genomes), dtype=np.bool_)
     chosen: list[Genome] = []

@@ -13,7 +13,7 @@ import numpy as np
 
 from search.evaluation import Evaluation
 from search.genome import Genome
-from search.observations import Observations, evenly_spaced
+from search.observations import Observations, evenly_spaced, masks_of
 from search.race.ranking import rank
 from search.surrogate import is_worth_a_model
 from search.surrogates.gaussian_process import (
@@ -35,6 +35,6 @@ def leading_masks(evaluations: Sequence[Evaluation]) -> list[Genome]:
         return ranked
     fit = GaussianProcess(GaussianProcessConfig(), seed=0).fit(observations)
     first, rest = ranked[:MOST_OBSERVATIONS], ranked[MOST_OBSERVATIONS:]
-    expected = fit.believe(np.array([genome.keeps for genome in first], dtype=np.bool_)).mean
+    expected = fit.expect(masks_of(first))
     # Stable: where the model sees no difference, the measured order stays.
     return [first[index] for index in np.argsort(-expected, kind="stable")] + rest

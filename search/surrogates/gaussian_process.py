@@ -117,6 +117,12 @@ class GaussianProcessFit:
         """Fitted variance of each kind of effect, relative to the variance of the observed fitness."""
         return dict(self._shares)
 
+    def expect(self, masks: BoolArray) -> FloatArray:
+        """Predict the means of masks ``(M, G)`` at an average replicate."""
+        with _one_blas_thread():
+            mean: FloatArray = self._between(_spins(masks), self._data.spins) @ self._weights
+        return self._data.level + self._data.scale * mean
+
     def believe(self, masks: BoolArray) -> Belief:
         """Predict masks ``(M, G)`` at an average replicate."""
         with _one_blas_thread():

@@ -62,11 +62,20 @@ class RandomForestFit:
         """Bind the forest."""
         self._forest, self.noise = forest, noise
 
+    def expect(self, masks: BoolArray) -> FloatArray:
+        """Predict the means of masks ``(M, G)``."""
+        mean: FloatArray = self._by_tree(masks).mean(axis=0)
+        return mean
+
     def believe(self, masks: BoolArray) -> Belief:
         """Predict masks ``(M, G)``."""
-        by_tree = np.stack([tree.predict(masks) for tree in self._forest.estimators_])
+        by_tree = self._by_tree(masks)
         covariance = np.atleast_2d(np.cov(by_tree, rowvar=False))
         return Belief(by_tree.mean(axis=0), covariance)
+
+    def _by_tree(self, masks: BoolArray) -> FloatArray:
+        """What every tree says of every mask, ``(T, M)``."""
+        return np.stack([tree.predict(masks) for tree in self._forest.estimators_])
 
 
 def _replicate_effects(fitness: FloatArray, masks: BoolArray, replicates: IntArray) -> FloatArray:

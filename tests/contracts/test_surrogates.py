@@ -119,3 +119,8 @@ def test_a_batch_is_chosen_of_different_masks_best_first(name: str) -> None:
     assert len(set(chosen)) == 10
     expected = means(fit, chosen)
     assert expected == sorted(expected, reverse=True)
+
+
+def test_what_is_expected_is_the_mean_of_the_belief(name: str) -> None:
+    fit, masks = build(name).fit(observed()), np.array([g.keeps for g in drawn(20, 9)])
+    np.testing.assert_array_equal(fit.expect(masks), fit.believe(masks).mean)
