@@ -59,7 +59,7 @@ def _mlp(name: str, shift: dict[str, Any]) -> TableTask:
         "final": {"steps": 600, "learning_rate_factors": [0.3, 1, 3]},
     }
     plan = fused_plan("stacked", 64, threads=1)
-    return TableTask(document, plan, full_factors=(0.3, 1.0, 3.0), subset_size=32)
+    return TableTask(document, plan, full_factors=(1.0,), subset_size=32)
 
 
 def _cnn() -> TableTask:
