@@ -18,8 +18,8 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from benchmarks.record import conditions_of, over_seeds, show, write_record
-from models.inputs import InputFolder
 from models.plans.plan import fused_plan
+from models.surroundings import Surroundings
 from search.decisions import DecisionLog
 from search.evaluation import FINAL_REPLICATE, SEARCH_REPLICATE, Arm, Candidate
 from search.genome import Genome, keep_all, prefixes, transfer_all
@@ -38,7 +38,7 @@ def measure(seed: int, folder: Path) -> dict[str, Any]:
     document |= {"seed": seed, "plan": fused_plan("vmap", 24, threads=1).model_dump()}
     spec = SearchSpec.model_validate(document)
     decisions = DecisionLog(InMemoryLedger())
-    bench = compose(spec, decisions=decisions, folder=folder, inputs=InputFolder(folder))
+    bench = compose(spec, decisions=decisions, folder=folder, surroundings=Surroundings.of(folder))
     n_genes = bench.problem.n_genes
     drawn = np.random.default_rng(seed).random((N_RANDOM, n_genes)) < 0.5
     structured = [keep_all(n_genes), transfer_all(n_genes), *prefixes(n_genes)]

@@ -26,8 +26,8 @@ def run_seed(seed: int) -> list[dict[str, Any]]:
 
     The second one finds in its ledger what the first one measured in search and race: equal keys, equal results.
     """
-    from models.inputs import InputFolder
     from models.plans.plan import fused_plan
+    from models.surroundings import Surroundings
     from search.ledger import EvaluationRow, InMemoryLedger, Row
     from service.pipeline import run_search
     from service.spec import SearchSpec
@@ -44,7 +44,7 @@ def run_seed(seed: int) -> list[dict[str, Any]]:
                 SearchSpec.model_validate(document),
                 ledger=ledger,
                 folder=Path(folder),
-                inputs=InputFolder(Path(folder)),
+                surroundings=Surroundings.of(Path(folder)),
             )
         evaluations = [row for row in ledger.rows() if isinstance(row, EvaluationRow)]
         known = [row for row in evaluations if row.position.phase != "final"]

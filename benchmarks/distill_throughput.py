@@ -29,11 +29,11 @@ from benchmarks.throughput.load import OtherLoad
 from models.devices import available_cores, pick_device
 from models.evaluator import GraftEvaluator, Task
 from models.finetuning.distill import DistillConfig
-from models.inputs import InputFolder
 from models.plans.plan import Plan, fused_plan
 from models.process_environment import computing_environment
 from models.recipe.strategy import build_strategy
 from models.recipe.teachers import with_teachers
+from models.surroundings import Surroundings
 from search.decisions import DecisionLog
 from search.evaluation import Candidate
 from search.genome import Genome
@@ -56,7 +56,9 @@ def demo_tasks(folder: Path) -> dict[str, Task]:
     document |= {"source": {"kind": "init"}, "seed": SEED, "plan": plan}
     spec = SearchSpec.model_validate(document)
     decisions = DecisionLog(InMemoryLedger())
-    full = compose(spec, decisions=decisions, folder=folder, inputs=InputFolder(folder)).task
+    full = compose(
+        spec, decisions=decisions, folder=folder, surroundings=Surroundings.of(folder)
+    ).task
     options = spec.finetune.model_dump(exclude={"kind"})  # type: ignore[attr-defined]
     config = DistillConfig.model_validate({**options, "labels": "soft", "teacher_steps": 1})
     return {FULL: full, DISTILL: with_teachers(replace(full, strategy=build_strategy(config)))}

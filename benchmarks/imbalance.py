@@ -27,10 +27,10 @@ from models.data.dataset import Examples
 from models.evaluator import GraftEvaluator, Task
 from models.final_artifacts import FinalArtifacts
 from models.finetuning.full import FullConfig
-from models.inputs import InputFolder
 from models.plans.plan import fused_plan
 from models.randomness import derive_seed
 from models.recipe.strategy import build_strategy
+from models.surroundings import Surroundings
 from search.decisions import DecisionLog
 from search.evaluation import Arm, Candidate
 from search.genome import keep_all, transfer_all
@@ -67,7 +67,9 @@ def imbalanced_task(seed: int, folder: Path) -> Task:
     """Build the task of one seed."""
     spec = SearchSpec.model_validate(SPEC | {"seed": seed})
     decisions = DecisionLog(InMemoryLedger())
-    task = compose(spec, decisions=decisions, folder=folder, inputs=InputFolder(folder)).task
+    task = compose(
+        spec, decisions=decisions, folder=folder, surroundings=Surroundings.of(folder)
+    ).task
     rng = np.random.default_rng(derive_seed(seed, "imbalance"))
     data, n_classes = task.data, len(SAMPLES_PER_CLASS)
     validation = drawn(data.validation, (VALIDATION_SAMPLES,) * n_classes, rng)

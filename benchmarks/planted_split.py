@@ -25,10 +25,10 @@ from models.checkpoints import State
 from models.data.splits import load_task
 from models.evaluator import GraftEvaluator, Task
 from models.genes import GenomeOptions, build_gene_map
-from models.inputs import InputFolder
 from models.plans.plan import fused_plan
 from models.randomness import derive_seed
 from models.recipe.strategy import build_strategy
+from models.surroundings import Surroundings
 from models.weights_source import WeightsContext, open_weights, state_shapes
 from search.decisions import DecisionLog
 from search.evaluation import Candidate
@@ -55,7 +55,7 @@ SPEC: dict[str, Any] = {
 def plant(seed: int) -> tuple[Task, Genome]:
     """Build the task of one seed and the mask that restores the trained network."""
     spec = SearchSpec.model_validate(SPEC | {"seed": seed})
-    inputs = InputFolder(Path())
+    inputs = Surroundings.of(Path())
     blueprint = draw_up(spec, inputs)
     trained = blueprint.source.load(0)
     fresh = [_fresh(spec, blueprint.family, blueprint.shape, inputs, name) for name in ("a", "b")]
@@ -81,7 +81,7 @@ def plant(seed: int) -> tuple[Task, Genome]:
     return task, Genome.from_bits(kept)
 
 
-def _fresh(spec: SearchSpec, family: Any, shape: Any, inputs: InputFolder, name: str) -> State:
+def _fresh(spec: SearchSpec, family: Any, shape: Any, inputs: Surroundings, name: str) -> State:
     context = WeightsContext(family, shape, inputs, spec.seed, f"fresh {name}")
     return open_weights(spec.target, context).load(0)
 

@@ -26,6 +26,7 @@ from models.layout import Recipe
 from models.population import build_layout
 from models.recipe.freezing import Freezing
 from models.recipe.minibatches import draw_minibatches
+from models.surroundings import NOTHING
 from models.weights_source import state_shapes
 
 N_CANDIDATES, STEPS, BATCH = 8, 12, 32
@@ -37,7 +38,7 @@ FROZEN_GENES = 3
 def build_ways(side: int) -> dict[str, Callable[[], float]]:
     """Give ways to train, each of which returns seconds per candidate-step."""
     shape = DataShape({"x": (1, side, side)}, 10)
-    family = SmallCNNFamily(SmallCNNConfig())
+    family = SmallCNNFamily(SmallCNNConfig(), NOTHING)
     network = family.build(shape)
     genes = build_gene_map(network, state_shapes(network), GenomeOptions())
     half = frozenset(name for gene in genes.genes[:FROZEN_GENES] for name in gene.tensors)

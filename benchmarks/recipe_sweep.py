@@ -26,7 +26,6 @@ from benchmarks.record import conditions_of, write_record
 from models.evaluator import GraftEvaluator, Task
 from models.final_artifacts import FinalArtifacts
 from models.finetuning import STRATEGIES
-from models.inputs import InputFolder
 from models.losses import LOSSES
 from models.metrics import METRICS
 from models.plans.plan import Plan
@@ -36,6 +35,7 @@ from models.recipe.teachers import with_teachers
 from models.schedules import SCHEDULES
 from models.scoring.metric import build_metric
 from models.scoring.predictions import Predictions
+from models.surroundings import Surroundings
 from models.training_optimizers import TRAINING_OPTIMIZERS
 from search.decisions import DecisionLog
 from search.errors import TransferMaskError
@@ -182,7 +182,9 @@ def base_task(network: str, folder: Path) -> Task:
     }
     spec = SearchSpec.model_validate(document)
     decisions = DecisionLog(InMemoryLedger())
-    task = compose(spec, decisions=decisions, folder=folder, inputs=InputFolder(folder)).task
+    task = compose(
+        spec, decisions=decisions, folder=folder, surroundings=Surroundings.of(folder)
+    ).task
     return replace(task, data=replace(task.data, test=task.data.validation))
 
 

@@ -29,10 +29,10 @@ from benchmarks.seed_workers import over_seed_processes
 from models.evaluator import GraftEvaluator, Task
 from models.final_artifacts import FinalArtifacts
 from models.finetuning import STRATEGIES
-from models.inputs import InputFolder
 from models.plans.plan import fused_plan
 from models.recipe.strategy import TrainingOptions, build_strategy
 from models.recipe.teachers import with_teachers
+from models.surroundings import Surroundings
 from search.decisions import DecisionLog
 from search.evaluation import Arm, Candidate
 from search.genome import Genome
@@ -111,7 +111,9 @@ def demo_task(seed: int, train_size: int, folder: Path) -> Task:
     document |= {"seed": seed, "plan": fused_plan("vmap", len(MASKS), threads=1).model_dump()}
     spec = SearchSpec.model_validate(document)
     decisions = DecisionLog(InMemoryLedger())
-    return compose(spec, decisions=decisions, folder=folder, inputs=InputFolder(folder)).task
+    return compose(
+        spec, decisions=decisions, folder=folder, surroundings=Surroundings.of(folder)
+    ).task
 
 
 def measure_seed(seed: int, steps: int, train_size: int) -> dict[str, Any]:

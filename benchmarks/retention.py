@@ -59,11 +59,11 @@ def spec_of(seed: int, weight: float) -> SearchSpec:
 
 def build(seed: int, folder: Path) -> Task:
     """The task in which the source counts; without its retention it is the one of the other search."""
-    from models.inputs import InputFolder
+    from models.surroundings import Surroundings
     from service.composition import build_task, draw_up, read_data
     from service.source_task import read_retention
 
-    spec, inputs = spec_of(seed, WEIGHTS[1]), InputFolder(folder)
+    spec, inputs = spec_of(seed, WEIGHTS[1]), Surroundings.of(folder)
     data = read_data(spec, inputs)
     retention = read_retention(spec, inputs, data)
     assert retention is not None  # its weight is above 0

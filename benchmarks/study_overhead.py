@@ -23,8 +23,8 @@ from typing import Any
 
 from benchmarks.record import conditions_of, over_seeds, show, write_record
 from benchmarks.throughput.load import OtherLoad
-from models.inputs import InputFolder
 from models.process_environment import computing_environment
+from models.surroundings import Surroundings
 from search.decisions import DecisionLog
 from search.evaluation import Arm, Candidate, Evaluation
 from search.ledger import JsonLinesLedger, Row
@@ -92,8 +92,10 @@ def search_once(
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         ledger = TimedLedger(folder / "ledger.jsonl")
-        decisions, inputs = DecisionLog(ledger), InputFolder(folder)
-        with closing(compose(spec, decisions=decisions, folder=folder, inputs=inputs)) as bench:
+        decisions, inputs = DecisionLog(ledger), Surroundings.of(folder)
+        with closing(
+            compose(spec, decisions=decisions, folder=folder, surroundings=inputs)
+        ) as bench:
             recorded = RecordedEvaluator(
                 bench.evaluator, ledger, decisions, chunk_size=bench.plan.candidates_at_once
             )

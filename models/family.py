@@ -6,12 +6,16 @@ from typing import Protocol
 
 from torch import nn
 
+from models.data.preprocessing import Preprocessing
 from models.data.shapes import DataShape
+from models.gene_grouping import Granularity, group_tensors
+from models.surroundings import Surroundings
+from models.tensor_names import NamedTensors
 from search.registry import PluginConfig, Registry
 
 
 class ModelFamily(Protocol):
-    """Builds networks of one kind of architecture.
+    """Builds networks of one kind of architecture; families inherit what they do not say themselves.
 
     The promise: ``build`` draws initial weights from torch's global generator only, works on the meta device, and
     gives a module that is called with the data's named inputs and returns logits ``(N, C)``.
@@ -25,10 +29,27 @@ class ModelFamily(Protocol):
         """
         ...
 
+    def preprocessing(self) -> Preprocessing:
+        """What raw images and text must become; no opinion by default."""
+        return Preprocessing()
+
+    def group(self, tensors: NamedTensors, granularity: Granularity) -> dict[str, list[str]]:
+        """Tensors of each gene by the gene's name, in order; by modules by default.
+
+        Args:
+            tensors: Of a network that ``build`` gave.
+            granularity: What is one gene; not ``groups``, which are the user's own.
+        """
+        return group_tensors(tensors, granularity)
+
 
 FAMILIES: Registry[ModelFamily] = Registry("model", "models.families")
 
 
-def build_family(config: PluginConfig) -> ModelFamily:
-    """Construct the family that a config names."""
-    return FAMILIES.plugin(config.kind)(config)  # type: ignore[call-arg]  # a Protocol has no __init__
+def build_family(config: PluginConfig, surroundings: Surroundings) -> ModelFamily:
+    """Construct the family that a config names.
+
+    Raises:
+        InvalidInputError: What the config names is not there, or the operator does not allow it.
+    """
+    return FAMILIES.plugin(config.kind)(config, surroundings)  # type: ignore[call-arg]  # a Protocol has no __init__

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from torch import nn
 
 from models.tensor_names import NamedTensors, matching
 from search.errors import InvalidInputError
 
+Granularity = Literal["layer", "tensor", "block", "groups"]
+
 # Name of the network itself among its modules.
 ROOT = ""
+
+
+def group_tensors(tensors: NamedTensors, granularity: Granularity) -> dict[str, list[str]]:
+    """Group by what modules there are, knowing nothing of the architecture.
+
+    Args:
+        tensors: Of a network.
+        granularity: What is one gene; not ``groups``.
+    """
+    grouping = {"layer": group_by_layer, "tensor": group_by_tensor, "block": group_by_block}
+    return grouping[granularity](tensors)
 
 
 def group_by_layer(tensors: NamedTensors) -> dict[str, list[str]]:

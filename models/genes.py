@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
-from models.gene_grouping import group_by_block, group_by_globs, group_by_layer, group_by_tensor
+from models.gene_grouping import Granularity, group_by_globs, group_tensors
 from models.tensor_names import NamedTensors, matching
 from search.errors import InvalidInputError
 
-Granularity = Literal["layer", "tensor", "block", "groups"]
+Grouping = Callable[[NamedTensors, Granularity], dict[str, list[str]]]
 
 
 class GenomeOptions(BaseModel):
@@ -75,7 +74,10 @@ class GeneMap:
 
 
 def build_gene_map(
-    network: nn.Module, source_shapes: Mapping[str, tuple[int, ...]], options: GenomeOptions
+    network: nn.Module,
+    source_shapes: Mapping[str, tuple[int, ...]],
+    options: GenomeOptions,
+    group: Grouping = group_tensors,
 ) -> GeneMap:
     """Decide the genes of a network.
 
@@ -83,6 +85,7 @@ def build_gene_map(
         network: The target's architecture; may be on the meta device.
         source_shapes: Shape of every tensor in the source's state.
         options: Granularity, pins and groups.
+        group: How the architecture's family groups tensors, where the user gives no groups.
 
     Raises:
         InvalidInputError: A pattern matches nothing, a tensor is named twice, or no gene is left.
@@ -103,7 +106,7 @@ def build_gene_map(
                 pins.setdefault(name, FixedTensor(name, f"pinned by {pattern!r}", is_chosen=True))
     free = [name for name in tensors.names if name not in fixed_keep.keys() | fixed_transfer.keys()]
     genes = []
-    for name, members in _groups(tensors, options).items():
+    for name, members in _groups(tensors, options, group).items():
         chosen = tuple(tensor for tensor in members if tensor in free)
         if chosen:
             genes.append(Gene(name, chosen, tensors.count_parameters(chosen)))
@@ -144,7 +147,7 @@ def _without_counterpart(
     return fixed
 
 
-def _groups(tensors: NamedTensors, options: GenomeOptions) -> dict[str, list[str]]:
+def _groups(tensors: NamedTensors, options: GenomeOptions, group: Grouping) -> dict[str, list[str]]:
     """Members of each gene by its name, before pins."""
     if (options.granularity == "groups") != (options.groups is not None):
         raise InvalidInputError(
@@ -154,5 +157,4 @@ def _groups(tensors: NamedTensors, options: GenomeOptions) -> dict[str, list[str
         )
     if options.groups is not None:
         return group_by_globs(tensors, options.groups)
-    grouping = {"layer": group_by_layer, "tensor": group_by_tensor, "block": group_by_block}
-    return grouping[options.granularity](tensors)
+    return group(tensors, options.granularity)

@@ -12,7 +12,7 @@ from torch import nn
 from models.checkpoints import State
 from models.data.shapes import DataShape
 from models.family import ModelFamily
-from models.inputs import InputFolder
+from models.surroundings import Surroundings
 from search.registry import PluginConfig, Registry
 
 
@@ -23,7 +23,7 @@ class WeightsContext:
     Attributes:
         family: Builds the architecture.
         shape: Shape of the target task's data.
-        inputs: Where files named in the spec lie.
+        surroundings: Where files named in the spec lie.
         seed: The job's.
         field: ``source`` or ``target``: where the weights stood in the spec.
         held_out: Samples on which the search will judge: nothing may be trained on them.
@@ -32,7 +32,7 @@ class WeightsContext:
 
     family: ModelFamily
     shape: DataShape
-    inputs: InputFolder
+    surroundings: Surroundings
     seed: int
     field: str
     held_out: frozenset[str] = frozenset()

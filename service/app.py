@@ -11,7 +11,6 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 
-from models.inputs import InputFolder
 from service.body_limit import BodyLimit
 from service.context import ServiceContext
 from service.database import open_database
@@ -36,7 +35,7 @@ def create_app(settings: Settings) -> FastAPI:
         app.state.context = ServiceContext(
             settings=settings,
             store=SearchStore(engine),
-            inputs=InputFolder(settings.inputs_dir),
+            surroundings=settings.surroundings,
             supervisor=supervisor,
         )
         supervisor.start()

@@ -9,7 +9,6 @@ from pydantic import ValidationError
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
-from models.inputs import InputFolder
 from search.errors import InvalidInputError
 from service.pipeline import run_search
 from service.problem import problem_of_inputs
@@ -80,7 +79,7 @@ def attempt_job(engine: Engine, claim: Claim, settings: Settings) -> None:
             spec,
             ledger=SqlLedger(engine, claim.job_id, claim.fencing_token),
             folder=folder,
-            inputs=InputFolder(settings.inputs_dir),
+            surroundings=settings.surroundings,
             listener=progress,
         )
     except InvalidInputError as error:

@@ -10,16 +10,16 @@ from rich.text import Text
 
 from models.devices import describe_device, pick_device
 from models.fixed_target import FixedTarget
-from models.inputs import InputFolder
 from models.plans.probe import ProbeOutcome
 from models.recipe.teachers import untaught
+from models.surroundings import Surroundings
 from service.composition import build_task, check_spec, draw_up, read_data
 from service.planning import Workers, measure_plans
 from service.progress import planned_steps
 from service.spec import SearchSpec
 
 
-def run_bench(spec: SearchSpec, inputs: InputFolder, console: Console) -> None:
+def run_bench(spec: SearchSpec, surroundings: Surroundings, console: Console) -> None:
     """Time plans and show the table.
 
     No network is loaded or trained for it: what the weights are changes no time.
@@ -27,10 +27,10 @@ def run_bench(spec: SearchSpec, inputs: InputFolder, console: Console) -> None:
     Raises:
         InvalidInputError: The spec or its data do not allow the search.
     """
-    check_spec(spec, inputs)
-    blueprint = draw_up(spec, inputs)
+    check_spec(spec, surroundings)
+    blueprint = draw_up(spec, surroundings)
     weights = blueprint.family.build(blueprint.shape).state_dict()
-    data = read_data(spec, inputs)
+    data = read_data(spec, surroundings)
     task = untaught(build_task(spec, blueprint, data, weights, FixedTarget(weights)))
     device, workers = pick_device(), Workers(task, artifacts=None)
     try:

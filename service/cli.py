@@ -80,7 +80,7 @@ def search(
     from service.local_search import run_in_folder  # noqa: PLC0415
 
     try:
-        run_in_folder(_parse(document), output, settings.inputs_dir, Console())
+        run_in_folder(_parse(document), output, settings.surroundings, Console())
     except KeyboardInterrupt:
         _fail("interrupted; the same command goes on from here", INTERRUPTED)
 
@@ -118,10 +118,9 @@ def watch(
 def genes(spec: SpecPath) -> None:
     """Show what a search would decide about, without running anything."""
     document, settings = _read(spec), _settings()
-    from models.inputs import InputFolder  # noqa: PLC0415
     from service.composition import check_spec  # noqa: PLC0415
 
-    table = check_spec(_parse(document), InputFolder(settings.inputs_dir))
+    table = check_spec(_parse(document), settings.surroundings)
     Console().print(_gene_table(table))
 
 
@@ -130,10 +129,9 @@ def bench(spec: SpecPath) -> None:
     """Time the ways to compute a search on this machine, and estimate how long it will take."""
     _restart_to_compute()
     document, settings = _read(spec), _settings()
-    from models.inputs import InputFolder  # noqa: PLC0415
     from service.bench import run_bench  # noqa: PLC0415
 
-    run_bench(_parse(document), InputFolder(settings.inputs_dir), Console())
+    run_bench(_parse(document), settings.surroundings, Console())
 
 
 def _gene_table(table: GeneTable) -> Table:

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from models.checkpoints import State
-from models.data.dataset import Dataset, open_dataset
+from models.data.dataset import Dataset
 from models.data.shapes import DataShape
 from models.data.splits import TaskData, load_task, part_sizes
 from models.devices import available_cores, pick_device
@@ -17,19 +17,20 @@ from models.evaluator import GraftEvaluator, Task
 from models.family import ModelFamily, build_family
 from models.final_artifacts import FinalArtifacts
 from models.genes import GeneMap, build_gene_map
-from models.inputs import InputFolder
 from models.plans.plan import Plan
 from models.randomness import derive_seed, seeded_torch
 from models.recipe.checks import check_recipe
 from models.recipe.strategy import build_strategy
 from models.recipe.teachers import with_teachers
 from models.scoring.retention import Retention
+from models.surroundings import Surroundings
 from models.weights.init import InitConfig
 from models.weights_source import WeightsContext, WeightsSource, open_weights
 from models.workers.pool import PooledEvaluator
 from search.decisions import DecisionLog
 from search.errors import InvalidInputError
 from search.optimizer import SearchProblem
+from service.data import open_data
 from service.planning import Workers, build_evaluator, commit_to_plan
 from service.priors import commit_to_priors
 from service.result import Document
@@ -106,13 +107,13 @@ class Workbench:
         self.workers.close()
 
 
-def check_spec(spec: SearchSpec, inputs: InputFolder) -> GeneTable:
+def check_spec(spec: SearchSpec, surroundings: Surroundings) -> GeneTable:
     """Validate all that needs no data and no training.
 
     Raises:
         InvalidInputError: Names the field, what came and what was expected.
     """
-    blueprint = draw_up(spec, inputs)
+    blueprint = draw_up(spec, surroundings)
     optimizer = spec.optimizer
     optimizer.check(blueprint.problem)
     check_recipe(
@@ -123,7 +124,7 @@ def check_spec(spec: SearchSpec, inputs: InputFolder) -> GeneTable:
         source=blueprint.source.shapes(),
     )
     spec.fitness.check(blueprint.shape.n_classes)
-    check_source_task(spec, inputs, blueprint.shape)
+    check_source_task(spec, surroundings, blueprint.shape)
     if isinstance(spec.source, InitConfig) and spec.source.redraw:
         raise InvalidInputError("source.redraw", "true", "false; only a target can be redrawn")
     return blueprint.gene_table()
@@ -131,7 +132,7 @@ def check_spec(spec: SearchSpec, inputs: InputFolder) -> GeneTable:
 
 def draw_up(
     spec: SearchSpec,
-    inputs: InputFolder,
+    surroundings: Surroundings,
     *,
     held_out: frozenset[str] = frozenset(),
     cache: Path | None = None,
@@ -140,28 +141,28 @@ def draw_up(
 
     Args:
         spec: What to open.
-        inputs: Where files named in the spec lie.
+        surroundings: What the spec may reach outside of itself.
         held_out: Samples on which no source may be trained.
         cache: Where trained sources are kept.
 
     Raises:
         InvalidInputError: Parts cannot be opened or do not fit together.
     """
-    family = build_family(spec.model)
-    dataset = open_dataset(spec.dataset, inputs)
+    family = build_family(spec.model, surroundings)
+    dataset = open_data(spec, spec.dataset, surroundings)
     shape = dataset.shape()
-    context = WeightsContext(family, shape, inputs, spec.seed, "source", held_out, cache)
+    context = WeightsContext(family, shape, surroundings, spec.seed, "source", held_out, cache)
     source = open_weights(spec.source, context)
     target = open_weights(spec.target, replace(context, field="target"))
     target.shapes()
     part_sizes(dataset, spec.dataset)
-    genes = build_gene_map(context.meta_network(), source.shapes(), spec.genome)
+    genes = build_gene_map(context.meta_network(), source.shapes(), spec.genome, family.group)
     problem = SearchProblem(genes.n_genes, spec.finetune.steps, spec.budget.evaluations)
     return Blueprint(family, dataset, shape, context, source, target, genes, problem)
 
 
 def compose(
-    spec: SearchSpec, *, decisions: DecisionLog, folder: Path, inputs: InputFolder
+    spec: SearchSpec, *, decisions: DecisionLog, folder: Path, surroundings: Surroundings
 ) -> Workbench:
     """Read the data, make or load the networks, commit to a plan.
 
@@ -169,30 +170,30 @@ def compose(
         spec: What to search.
         decisions: Where the plan is recorded, or found.
         folder: Of the job; keeps what is expensive to make again.
-        inputs: Where files named in the spec lie.
+        surroundings: What the spec may reach outside of itself.
 
     Raises:
         InvalidInputError: What only the data can show is wrong.
     """
     # The number of threads changes the last bits of what is trained here, the source included.
     torch.set_num_threads(spec.plan.threads if isinstance(spec.plan, Plan) else available_cores())
-    data = read_data(spec, inputs)
-    retention = read_retention(spec, inputs, data)
+    data = read_data(spec, surroundings)
+    retention = read_retention(spec, surroundings, data)
     held_out = data.held_out if retention is None else data.held_out | retention.held_out
-    blueprint = draw_up(spec, inputs, held_out=held_out, cache=folder)
+    blueprint = draw_up(spec, surroundings, held_out=held_out, cache=folder)
     source, target = blueprint.source.load(0), blueprint.target.load
     task = build_task(spec, blueprint, data, source, target, retention=retention)
     return set_up(task, spec, decisions=decisions, folder=folder)
 
 
-def read_data(spec: SearchSpec, inputs: InputFolder) -> TaskData:
+def read_data(spec: SearchSpec, surroundings: Surroundings) -> TaskData:
     """Read and split the target task's data.
 
     Raises:
         InvalidInputError: What only the data can show is wrong.
     """
     return load_task(
-        open_dataset(spec.dataset, inputs), spec.dataset, derive_seed(spec.seed, "data")
+        open_data(spec, spec.dataset, surroundings), spec.dataset, derive_seed(spec.seed, "data")
     )
 
 

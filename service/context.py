@@ -7,7 +7,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from models.inputs import InputFolder
+from models.surroundings import Surroundings
 from service.settings import Settings
 from service.store import SearchStore
 from service.supervisor import Supervisor
@@ -19,7 +19,7 @@ class ServiceContext:
 
     settings: Settings
     store: SearchStore
-    inputs: InputFolder
+    surroundings: Surroundings
     supervisor: Supervisor
 
 

@@ -27,6 +27,7 @@ from models.graft import graft
 from models.inputs import InputFolder
 from models.recipe.checks import check_recipe
 from models.recipe.strategy import build_strategy
+from models.surroundings import Surroundings
 from models.weights_source import state_shapes
 from search.decisions import DecisionLog
 from search.errors import InvalidInputError
@@ -40,6 +41,7 @@ from service.result import Progress, SearchResult
 from service.spec import SearchOptions, SearchSpec
 from service.spec_problems import problem_of_spec
 
+CACHE = "cache"
 PARTS = ("train", "validation", "test")
 ModelT = TypeVar("ModelT", bound=BaseModel)
 Listener = Callable[[Progress], None]
@@ -95,7 +97,8 @@ def search(
                 "source, target, data", "only some of them", "all three or none"
             )
         whole = spec if isinstance(spec, SearchSpec) else load_spec(spec)
-        return _search_spec(whole, Path(folder), InputFolder(Path(inputs)), listener)
+        surroundings = Surroundings(InputFolder(Path(inputs)), Path(folder) / CACHE)
+        return search_in_folder(whole, Path(folder), surroundings, listener)
     if not isinstance(spec, Mapping):
         raise InvalidInputError(
             "spec", type(spec).__name__, "a dictionary of options beside own modules"
@@ -126,13 +129,26 @@ def apply_mask(
     return graft(target.state_dict(), source.state_dict(), genes, chosen)
 
 
-def _search_spec(
-    spec: SearchSpec, output: Path, inputs: InputFolder, listener: Listener
+def search_in_folder(
+    spec: SearchSpec, output: Path, surroundings: Surroundings, listener: Listener
 ) -> SearchResult:
-    check_spec(spec, inputs)
+    """Search over a whole spec; the same call goes on after an interruption.
+
+    Args:
+        spec: What to search.
+        output: Keeps the ledger, gets the result's files.
+        surroundings: What the spec may reach outside of itself.
+        listener: Told about progress after every chunk.
+
+    Raises:
+        InvalidInputError: Something in the spec, the data or the folder is wrong; the field is named.
+    """
+    check_spec(spec, surroundings)
     with open_output_folder(output, spec.model_dump(mode="json")) as folder:
         ledger = JsonLinesLedger(folder / LEDGER)
-        result = run_search(spec, ledger=ledger, folder=folder, inputs=inputs, listener=listener)
+        result = run_search(
+            spec, ledger=ledger, folder=folder, surroundings=surroundings, listener=listener
+        )
         write_result(folder, result.model_dump(mode="json"))
     return result
 

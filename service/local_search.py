@@ -6,25 +6,25 @@ from pathlib import Path
 
 from rich.console import Console
 
+from models.surroundings import Surroundings
 from service.job_files import REPORT, RESULT, WEIGHTS
-from service.library import search
+from service.library import search_in_folder
 from service.progress_bar import ProgressBar
 from service.result_table import render_result
 from service.spec import SearchSpec
 
 
-def run_in_folder(spec: SearchSpec, output: Path, inputs_dir: Path, console: Console) -> None:
+def run_in_folder(
+    spec: SearchSpec, output: Path, surroundings: Surroundings, console: Console
+) -> None:
     """Run a search, or go on with the one that the folder holds, and show its result.
 
     Raises:
         InvalidInputError: The spec, its data, or the folder do not allow it.
     """
     with ProgressBar(console) as bar:
-        result = search(
-            spec,
-            folder=output,
-            inputs=inputs_dir,
-            listener=lambda progress: bar.show(progress.model_dump()),
+        result = search_in_folder(
+            spec, output, surroundings, lambda progress: bar.show(progress.model_dump())
         )
     files = {"Result": RESULT, "Report": REPORT, "Weights": WEIGHTS}
     places = {what: output / name for what, name in files.items()}

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from models.inputs import InputFolder
 from models.randomness import derive_seed
+from models.surroundings import Surroundings
 from search.decisions import DecisionLog
 from search.evaluation import Arm
 from search.final import FINAL_PHASE, run_final
@@ -35,7 +35,7 @@ def run_search(
     *,
     ledger: Ledger,
     folder: Path,
-    inputs: InputFolder,
+    surroundings: Surroundings,
     listener: Callable[[Progress], None] = lambda _: None,
 ) -> SearchResult:
     """Search, race, final, verdict, artifacts.
@@ -44,7 +44,7 @@ def run_search(
         spec: What to search; checked before by ``check_spec``.
         ledger: Empty, or what an earlier run of the same job left.
         folder: Where the job keeps its files; gets ``weights.safetensors``, ``grafted.safetensors``, ``report.html``.
-        inputs: Where files named in the spec lie.
+        surroundings: What the spec may reach outside of itself.
         listener: Told after every chunk; replayed ones included.
 
     Raises:
@@ -53,7 +53,7 @@ def run_search(
     """
 
     def prepare(decisions: DecisionLog) -> Workbench:
-        return compose(spec, decisions=decisions, folder=folder, inputs=inputs)
+        return compose(spec, decisions=decisions, folder=folder, surroundings=surroundings)
 
     return run_phases(spec, prepare, ledger=ledger, folder=folder, listener=listener)
 

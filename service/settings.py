@@ -14,7 +14,9 @@ from typing import Self
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from models.inputs import InputFolder
 from models.process_environment import PATIENT_THREADS, computing_environment
+from models.surroundings import Surroundings
 
 ENVIRONMENT_PREFIX = "TRANSFERMASK_"
 
@@ -81,6 +83,16 @@ class Settings(BaseSettings):
     def inputs_dir(self) -> Path:
         """The folder that file paths in specs are relative to; users put their files there."""
         return self.data_dir / "inputs"
+
+    @property
+    def cache_dir(self) -> Path:
+        """The folder of prepared data, kept by content; may be emptied while nothing runs."""
+        return self.data_dir / "cache"
+
+    @property
+    def surroundings(self) -> Surroundings:
+        """What specs may reach outside of themselves."""
+        return Surroundings(InputFolder(self.inputs_dir), self.cache_dir)
 
     @property
     def jobs_dir(self) -> Path:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from models.data.dataset import Dataset, DatasetConfig, open_dataset
+from models.data.dataset import Dataset, DatasetConfig
 from models.data.shapes import DataShape
 from models.data.splits import TaskData, part_sizes
-from models.inputs import InputFolder
 from models.randomness import derive_seed
 from models.scoring.retention import Retention, load_retention
+from models.surroundings import Surroundings
 from models.weights.pretrain import PretrainConfig
 from search.errors import InvalidInputError
+from service.data import open_data
 from service.spec import SearchSpec
 
 FIELD = "fitness.source_retention"
@@ -27,18 +28,18 @@ class SourceTask:
     field: str
 
 
-def check_source_task(spec: SearchSpec, inputs: InputFolder, target: DataShape) -> None:
+def check_source_task(spec: SearchSpec, surroundings: Surroundings, target: DataShape) -> None:
     """Refuse a source task that is missing, or that the target task's network cannot answer.
 
     Args:
         spec: Of the search.
-        inputs: Where files named in the spec lie.
+        surroundings: What the spec may reach outside of itself.
         target: Shape of the target task.
 
     Raises:
         InvalidInputError: Names the field, what came and what was expected.
     """
-    task = _open_source_task(spec, inputs)
+    task = _open_source_task(spec, surroundings)
     if task is None:
         return
     shape = task.dataset.shape()
@@ -57,13 +58,15 @@ def check_source_task(spec: SearchSpec, inputs: InputFolder, target: DataShape) 
     part_sizes(task.dataset, task.config, task.field)
 
 
-def read_retention(spec: SearchSpec, inputs: InputFolder, target: TaskData) -> Retention | None:
+def read_retention(
+    spec: SearchSpec, surroundings: Surroundings, target: TaskData
+) -> Retention | None:
     """Read the source task and draw its judging parts; None where it does not count.
 
     Raises:
         InvalidInputError: What only the data can show is wrong.
     """
-    task = _open_source_task(spec, inputs)
+    task = _open_source_task(spec, surroundings)
     if task is None:
         return None
     seed = derive_seed(spec.seed, "source data")
@@ -72,7 +75,7 @@ def read_retention(spec: SearchSpec, inputs: InputFolder, target: TaskData) -> R
     )
 
 
-def _open_source_task(spec: SearchSpec, inputs: InputFolder) -> SourceTask | None:
+def _open_source_task(spec: SearchSpec, surroundings: Surroundings) -> SourceTask | None:
     options = spec.fitness.retention
     if options is None:
         return None
@@ -83,4 +86,4 @@ def _open_source_task(spec: SearchSpec, inputs: InputFolder) -> SourceTask | Non
         raise InvalidInputError(
             field, "null", f"the source task's data: a source of kind {spec.source.kind} names none"
         )
-    return SourceTask(options.weight, open_dataset(config, inputs, field), config, field)
+    return SourceTask(options.weight, open_data(spec, config, surroundings, field), config, field)

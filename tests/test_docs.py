@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from models.inputs import InputFolder
+from models.surroundings import Surroundings
 from service.composition import check_spec
 from service.spec import SearchSpec
 
@@ -31,7 +31,7 @@ def test_the_page_of_the_spec_is_up_to_date() -> None:
 
 def test_the_example_spec_is_valid_and_has_the_nine_genes_of_the_design(tmp_path: Path) -> None:
     document = json.loads((ROOT / "examples" / "digits.json").read_text(encoding="utf-8"))
-    table = check_spec(SearchSpec.model_validate(document), InputFolder(tmp_path))
+    table = check_spec(SearchSpec.model_validate(document), Surroundings.of(tmp_path))
     assert [gene.name for gene in table.genes] == [
         *(f"conv{number}" for number in range(1, 7)),
         *(f"linear{number}" for number in range(1, 4)),
@@ -41,7 +41,7 @@ def test_the_example_spec_is_valid_and_has_the_nine_genes_of_the_design(tmp_path
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.json")), ids=lambda p: p.name)
 def test_every_example_spec_is_valid(path: Path, tmp_path: Path) -> None:
     document = json.loads(path.read_text(encoding="utf-8"))
-    assert check_spec(SearchSpec.model_validate(document), InputFolder(tmp_path)).n_genes > 1
+    assert check_spec(SearchSpec.model_validate(document), Surroundings.of(tmp_path)).n_genes > 1
 
 
 def test_every_decision_is_listed() -> None:

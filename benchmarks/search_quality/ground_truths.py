@@ -22,8 +22,8 @@ import numpy as np
 
 from benchmarks.record import conditions_of, over_seeds, show, write_record
 from benchmarks.seed_workers import over_seed_processes
-from models.inputs import InputFolder
 from models.plans.plan import fused_plan
+from models.surroundings import Surroundings
 from search.decisions import DecisionLog
 from search.ledger import InMemoryLedger
 from service.composition import Workbench, compose, set_up
@@ -65,7 +65,12 @@ def search(name: str, seed: int) -> dict[str, Any]:
         folder = Path(text)
 
         def prepare(decisions: DecisionLog) -> Workbench:
-            bench = compose(spec, decisions=decisions, folder=folder, inputs=InputFolder(folder))
+            bench = compose(
+                spec,
+                decisions=decisions,
+                folder=folder,
+                surroundings=Surroundings.of(folder),
+            )
             if name != IDENTICAL:
                 return bench
             bench.close()

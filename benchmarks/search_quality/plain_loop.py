@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch.nn.functional import cross_entropy
 
-from models.inputs import InputFolder
+from models.surroundings import Surroundings
 from search.genome import Genome
 from service.composition import draw_up, read_data
 from service.spec import SearchSpec
@@ -23,7 +23,7 @@ class PlainLoop:
 
     def __init__(self, spec: SearchSpec, folder: Path, seed: int) -> None:
         """Read data and weights; ``folder`` has the trained source."""
-        inputs = InputFolder(folder)
+        inputs = Surroundings.of(folder)
         data = read_data(spec, inputs)
         blueprint = draw_up(spec, inputs, held_out=data.held_out, cache=folder)
         self._source = blueprint.source.load(0)

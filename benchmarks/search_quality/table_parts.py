@@ -62,7 +62,7 @@ class Part:
 def open_bench(table: str, folder: Path) -> Workbench:
     """Compose the task of a table; the source is trained once for all processes that come later."""
     from benchmarks.search_quality.table_tasks import TABLE_TASKS
-    from models.inputs import InputFolder
+    from models.surroundings import Surroundings
     from search.decisions import DecisionLog
     from search.ledger import InMemoryLedger
     from service.composition import compose
@@ -72,7 +72,7 @@ def open_bench(table: str, folder: Path) -> Workbench:
         TABLE_TASKS[table].spec,
         decisions=DecisionLog(InMemoryLedger()),
         folder=folder,
-        inputs=InputFolder(folder),
+        surroundings=Surroundings.of(folder),
     )
 
 

@@ -31,7 +31,7 @@ from benchmarks.record import conditions_of, over_seeds, show, spread, write_rec
 from benchmarks.search_quality.table_data import Table, load_table
 from benchmarks.search_quality.table_tasks import DEMO_SPEC
 from benchmarks.throughput.child import ROOT, default_environment, product_environment
-from models.inputs import InputFolder
+from models.surroundings import Surroundings
 from search.evaluation import Candidate, Evaluation, Outcome
 from search.genome import Genome
 from search.race.leaders import leading_masks
@@ -48,7 +48,7 @@ def prepare_source(folder: Path) -> None:
     # As the table's: the number of threads changes the last bits.
     torch.set_num_threads(1)
     spec = SearchSpec.model_validate_json(DEMO_SPEC.read_text(encoding="utf-8"))
-    inputs = InputFolder(folder)
+    inputs = Surroundings.of(folder)
     data = read_data(spec, inputs)
     draw_up(spec, inputs, held_out=data.held_out, cache=folder).source.load(0)
 

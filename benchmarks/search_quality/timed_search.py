@@ -44,7 +44,7 @@ def search_with_transfermask(
     optimizer: str, budget: int, seed: int, folder: Path
 ) -> dict[str, Any]:
     """The search phase of the product; the plan is measured."""
-    from models.inputs import InputFolder
+    from models.surroundings import Surroundings
     from search.decisions import DecisionLog
     from search.evaluation import Arm
     from search.ledger import InMemoryLedger
@@ -66,7 +66,7 @@ def search_with_transfermask(
 
     ledger = InMemoryLedger()
     decisions = DecisionLog(ledger)
-    bench = compose(spec, decisions=decisions, folder=folder, inputs=InputFolder(folder))
+    bench = compose(spec, decisions=decisions, folder=folder, surroundings=Surroundings.of(folder))
     recorded = RecordedEvaluator(
         OwnDraws(bench.evaluator, seed),
         ledger,

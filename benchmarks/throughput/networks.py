@@ -23,6 +23,7 @@ from models.fixed_target import FixedTarget
 from models.genes import GenomeOptions, build_gene_map
 from models.randomness import generator, seeded_torch
 from models.recipe.strategy import build_strategy
+from models.surroundings import NOTHING
 from models.weights_source import state_shapes
 from search.evaluation import Candidate
 from search.genome import Genome
@@ -70,7 +71,7 @@ def build_task(name: str) -> Task:
     """Draw source, target and data of one network; the same in every process."""
     chosen = NETWORKS[name]
     shape = DataShape({"x": chosen.sample}, N_CLASSES)
-    family = build_family(FAMILIES.config(chosen.kind).model_validate(chosen.options))
+    family = build_family(FAMILIES.config(chosen.kind).model_validate(chosen.options), NOTHING)
     with seeded_torch(0, "source"):
         source = family.build(shape).state_dict()
     with seeded_torch(0, "target"):

@@ -9,8 +9,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from models.data.preprocessing import Preprocessing
 from models.data.shapes import DataShape
-from models.inputs import InputFolder
+from models.surroundings import Surroundings
 from search.registry import PluginConfig, Registry
 
 
@@ -78,6 +79,21 @@ class LabelledData:
     test: Examples | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class DatasetContext:
+    """What a source may know beside its options.
+
+    Attributes:
+        surroundings: Where files named in the spec lie.
+        preprocessing: What the networks' family wants raw images and text to become.
+        field: Where the source stood in the spec, for errors.
+    """
+
+    surroundings: Surroundings
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    field: str = "dataset"
+
+
 class Dataset(Protocol):
     """Reads one source.
 
@@ -117,6 +133,10 @@ class Dataset(Protocol):
 DATASETS: Registry[Dataset] = Registry("dataset", "models.datasets")
 
 
-def open_dataset(config: DatasetConfig, inputs: InputFolder, field: str = "dataset") -> Dataset:
-    """Construct the source that a config names; ``field`` is where it stood in the spec."""
-    return DATASETS.plugin(config.kind)(config, inputs, field)  # type: ignore[call-arg]
+def open_dataset(config: DatasetConfig, context: DatasetContext) -> Dataset:
+    """Construct the source that a config names.
+
+    Raises:
+        InvalidInputError: The source is not there or is not what it claims to be.
+    """
+    return DATASETS.plugin(config.kind)(config, context)  # type: ignore[call-arg]

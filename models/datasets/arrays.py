@@ -14,9 +14,8 @@ from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 from pydantic import Field
 
-from models.data.dataset import DATASETS, DatasetConfig, Examples, LabelledData
+from models.data.dataset import DATASETS, DatasetConfig, DatasetContext, Examples, LabelledData
 from models.data.shapes import DataShape
-from models.inputs import InputFolder
 from search.errors import DataError, InvalidInputError
 
 MAX_CLASSES = 100_000
@@ -56,11 +55,12 @@ class ArraysConfig(DatasetConfig):
 class Arrays:
     """Reads one npz file; classes are the integers in ``y``, 0 to C - 1."""
 
-    def __init__(self, config: ArraysConfig, inputs: InputFolder, field: str) -> None:
+    def __init__(self, config: ArraysConfig, context: DatasetContext) -> None:
         """Bind the options; the file is looked for but not read."""
-        self._config, self._field = config, field
-        self._path = inputs.resolve(config.path, f"{field}.path")
-        self._headers = _read_headers(self._path, f"{field}.path")
+        self._config, self._field = config, context.field
+        field = f"{context.field}.path"
+        self._path = context.surroundings.inputs.resolve(config.path, field)
+        self._headers = _read_headers(self._path, field)
         self._check_headers()
 
     def shape(self) -> DataShape:

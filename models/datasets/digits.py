@@ -13,10 +13,9 @@ import torch
 from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
-from models.data.dataset import DATASETS, DatasetConfig, Examples, LabelledData
+from models.data.dataset import DATASETS, DatasetConfig, DatasetContext, Examples, LabelledData
 from models.data.shapes import DataShape
 from models.data.shifts import Shift
-from models.inputs import InputFolder
 
 LARGEST_PIXEL = 16
 
@@ -42,7 +41,7 @@ class DigitsConfig(DatasetConfig):
 class Digits:
     """1797 grey images of about 180 samples a digit; pixel values from 0 to 1."""
 
-    def __init__(self, config: DigitsConfig, inputs: InputFolder, field: str) -> None:  # noqa: ARG002
+    def __init__(self, config: DigitsConfig, context: DatasetContext) -> None:  # noqa: ARG002
         """Bind the options; no file is read."""
         self._config = config
 

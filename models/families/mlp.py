@@ -12,7 +12,8 @@ from pydantic import Field
 from torch import nn
 
 from models.data.shapes import DataShape
-from models.family import FAMILIES
+from models.family import FAMILIES, ModelFamily
+from models.surroundings import Surroundings
 from search.errors import InvalidInputError
 from search.registry import PluginConfig
 
@@ -30,10 +31,10 @@ class MLPConfig(PluginConfig):
 
 
 @FAMILIES.register(MLPConfig)
-class MLPFamily:
+class MLPFamily(ModelFamily):
     """Builds perceptrons; layer k of K is the module ``linear{k}``."""
 
-    def __init__(self, config: MLPConfig) -> None:
+    def __init__(self, config: MLPConfig, surroundings: Surroundings) -> None:  # noqa: ARG002
         """Bind the options."""
         self._config = config
 

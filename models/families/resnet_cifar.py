@@ -16,7 +16,8 @@ from torch.nn.functional import relu
 from models.data.image_shape import image_shape
 from models.data.normalisation import norm_layer
 from models.data.shapes import DataShape
-from models.family import FAMILIES
+from models.family import FAMILIES, ModelFamily
+from models.surroundings import Surroundings
 from search.registry import PluginConfig
 
 SMALLEST_IMAGE = 8
@@ -42,10 +43,10 @@ class ResNetCifarConfig(PluginConfig):
 
 
 @FAMILIES.register(ResNetCifarConfig)
-class ResNetCifarFamily:
+class ResNetCifarFamily(ModelFamily):
     """Builds residual networks: a stem, three stages of blocks, a linear head."""
 
-    def __init__(self, config: ResNetCifarConfig) -> None:
+    def __init__(self, config: ResNetCifarConfig, surroundings: Surroundings) -> None:  # noqa: ARG002
         """Bind the options."""
         self._config = config
 

@@ -12,7 +12,8 @@ from torch import nn
 from models.data.image_shape import image_shape
 from models.data.normalisation import NormKind, norm_layer
 from models.data.shapes import DataShape
-from models.family import FAMILIES
+from models.family import FAMILIES, ModelFamily
+from models.surroundings import Surroundings
 from search.registry import PluginConfig
 
 SMALLEST_IMAGE = 4
@@ -31,10 +32,10 @@ class SmallCNNConfig(PluginConfig):
 
 
 @FAMILIES.register(SmallCNNConfig)
-class SmallCNNFamily:
+class SmallCNNFamily(ModelFamily):
     """Builds small convolutional networks; modules are ``conv1`` ... and ``linear1`` ..."""
 
-    def __init__(self, config: SmallCNNConfig) -> None:
+    def __init__(self, config: SmallCNNConfig, surroundings: Surroundings) -> None:  # noqa: ARG002
         """Bind the options."""
         self._config = config
 

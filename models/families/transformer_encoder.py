@@ -15,7 +15,8 @@ from torch import nn
 from torch.nn.functional import gelu, scaled_dot_product_attention
 
 from models.data.shapes import DataShape
-from models.family import FAMILIES
+from models.family import FAMILIES, ModelFamily
+from models.surroundings import Surroundings
 from search.errors import InvalidInputError
 from search.registry import PluginConfig
 
@@ -45,10 +46,10 @@ class TransformerEncoderConfig(PluginConfig):
 
 
 @FAMILIES.register(TransformerEncoderConfig)
-class TransformerEncoderFamily:
+class TransformerEncoderFamily(ModelFamily):
     """Builds transformer encoders: an embedding with positions, blocks, a linear head."""
 
-    def __init__(self, config: TransformerEncoderConfig) -> None:
+    def __init__(self, config: TransformerEncoderConfig, surroundings: Surroundings) -> None:  # noqa: ARG002
         """Bind the options."""
         self._config = config
 

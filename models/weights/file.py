@@ -26,7 +26,7 @@ class FileWeights:
     def __init__(self, config: FileConfig, context: WeightsContext) -> None:
         """Bind the options; the file is looked for but not read."""
         self._context, self._field = context, f"{context.field}.path"
-        self._path = context.inputs.resolve(config.path, self._field)
+        self._path = context.surroundings.inputs.resolve(config.path, self._field)
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Read the file's header.

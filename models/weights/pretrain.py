@@ -9,7 +9,7 @@ from pydantic import Field
 from torch.nn.functional import cross_entropy
 
 from models.checkpoints import State, load_state, save_state
-from models.data.dataset import Dataset, Examples, open_dataset
+from models.data.dataset import Dataset, DatasetContext, Examples, open_dataset
 from models.data.splits import PartSizes, split
 from models.datasets import DATASETS
 from models.randomness import derive_seed, seeded_torch
@@ -45,7 +45,10 @@ class PretrainedWeights:
         """Bind the options; no data are read."""
         self._config, self._context = config, context
         self._field = f"{context.field}.dataset"
-        self._dataset: Dataset = open_dataset(config.dataset, context.inputs, self._field)
+        self._dataset: Dataset = open_dataset(
+            config.dataset,
+            DatasetContext(context.surroundings, context.family.preprocessing(), self._field),
+        )
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shapes of the architecture on the other data set: its head may have another size."""

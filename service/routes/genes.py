@@ -15,4 +15,4 @@ router = APIRouter(prefix="/v1/genes", tags=["genes"])
 @router.post("", response_model=GeneTable, responses=problem_responses(400, 413, 415, 422))
 def list_genes(spec: SpecBody, context: Context) -> GeneTable:
     """Check a spec and list its genes."""
-    return check_spec(spec, context.inputs)
+    return check_spec(spec, context.surroundings)

@@ -46,7 +46,7 @@ def create_search(
     ] = None,
 ) -> Search:
     """Check a spec and queue its search."""
-    check_spec(spec, context.inputs)
+    check_spec(spec, context.surroundings)
     row = context.store.create(
         spec.model_dump(mode="json"),
         name=spec.name,

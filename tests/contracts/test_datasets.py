@@ -12,10 +12,10 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from models.data.dataset import Dataset, DatasetConfig, open_dataset
+from models.data.dataset import Dataset, DatasetConfig, DatasetContext, open_dataset
 from models.data.splits import load_task
 from models.datasets import DATASETS
-from models.inputs import InputFolder
+from models.surroundings import Surroundings
 
 REQUIRED_OPTIONS: dict[str, dict[str, object]] = {"arrays": {"path": "data.npz"}}
 
@@ -26,10 +26,10 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def inputs(tmp_path: Path) -> InputFolder:
+def inputs(tmp_path: Path) -> Surroundings:
     x = np.random.default_rng(0).normal(size=(90, 1, 8, 8)).astype(np.float32)
     np.savez(tmp_path / "data.npz", x=x, y=np.arange(90) % 3)
-    return InputFolder(tmp_path)
+    return Surroundings.of(tmp_path)
 
 
 def config(kind: str, **options: object) -> DatasetConfig:
@@ -38,8 +38,8 @@ def config(kind: str, **options: object) -> DatasetConfig:
     return parsed
 
 
-def opened(kind: str, inputs: InputFolder) -> Dataset:
-    return open_dataset(config(kind), inputs)
+def opened(kind: str, inputs: Surroundings) -> Dataset:
+    return open_dataset(config(kind), DatasetContext(inputs))
 
 
 def test_options_have_a_schema_and_refuse_unknown_keys(kind: str) -> None:
@@ -51,7 +51,7 @@ def test_options_have_a_schema_and_refuse_unknown_keys(kind: str) -> None:
 
 
 def test_shape_and_number_of_samples_foretell_what_is_loaded(
-    kind: str, inputs: InputFolder
+    kind: str, inputs: Surroundings
 ) -> None:
     dataset = opened(kind, inputs)
     shape, data = dataset.shape(), dataset.load()
@@ -61,7 +61,7 @@ def test_shape_and_number_of_samples_foretell_what_is_loaded(
     assert len(data.class_names) == shape.n_classes
 
 
-def test_labels_are_classes(kind: str, inputs: InputFolder) -> None:
+def test_labels_are_classes(kind: str, inputs: Surroundings) -> None:
     data = opened(kind, inputs).load()
     labels = data.examples.labels
     assert labels.dtype == torch.int64
@@ -69,13 +69,13 @@ def test_labels_are_classes(kind: str, inputs: InputFolder) -> None:
     assert 0 <= labels.min() <= labels.max() < len(data.class_names)
 
 
-def test_loading_twice_gives_the_same_bits(kind: str, inputs: InputFolder) -> None:
+def test_loading_twice_gives_the_same_bits(kind: str, inputs: Surroundings) -> None:
     first, second = (opened(kind, inputs).load().examples for _ in range(2))
     assert torch.equal(first.labels, second.labels)
     assert all(torch.equal(first.inputs[name], second.inputs[name]) for name in first.inputs)
 
 
-def test_a_split_gives_finite_disjoint_parts(kind: str, inputs: InputFolder) -> None:
+def test_a_split_gives_finite_disjoint_parts(kind: str, inputs: Surroundings) -> None:
     sizes = {"train_size": 30, "validation_size": 20, "test_size": 20}
     task = load_task(opened(kind, inputs), config(kind, **sizes), seed=0)
     assert [len(part) for part in (task.train, task.validation, task.test)] == [30, 20, 20]

@@ -14,6 +14,7 @@ from models.family import build_family
 from models.genes import GenomeOptions, build_gene_map
 from models.population.vmap import VmapLayout
 from models.randomness import seeded_torch
+from models.surroundings import NOTHING
 from models.weights_source import state_shapes
 from search.errors import InvalidInputError, UnknownPluginError
 
@@ -28,7 +29,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 def shape_of(kind: str) -> DataShape:
-    family = build_family(FAMILIES.config(kind).model_validate({}))
+    family = build_family(FAMILIES.config(kind).model_validate({}), NOTHING)
     for shape in SHAPES:
         try:
             with torch.device("meta"):
@@ -41,7 +42,7 @@ def shape_of(kind: str) -> DataShape:
 
 def build(kind: str, seed: int = 0) -> nn.Module:
     with seeded_torch(seed):
-        return build_family(FAMILIES.config(kind).model_validate({})).build(shape_of(kind))
+        return build_family(FAMILIES.config(kind).model_validate({}), NOTHING).build(shape_of(kind))
 
 
 def samples(kind: str) -> torch.Tensor:
@@ -69,7 +70,7 @@ def test_the_meta_device_shows_the_same_tensors(kind: str) -> None:
 
 
 def test_data_that_do_not_fit_are_refused(kind: str) -> None:
-    family = build_family(FAMILIES.config(kind).model_validate({}))
+    family = build_family(FAMILIES.config(kind).model_validate({}), NOTHING)
     with pytest.raises(InvalidInputError, match="dataset: inputs"):
         family.build(DataShape({"of no family": (5,)}, 3))
 

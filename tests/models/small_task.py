@@ -21,6 +21,7 @@ from models.plans.plan import Plan
 from models.randomness import generator, seeded_torch
 from models.recipe.freezing import Freezing
 from models.recipe.strategy import build_strategy
+from models.surroundings import NOTHING
 from models.weights_source import state_shapes
 from search.evaluation import Candidate
 from search.genome import Genome
@@ -36,7 +37,7 @@ def build_network(kind: str, options: dict[str, object], seed: int = 0) -> nn.Mo
     """Build a network of a registered family for ``IMAGES``."""
     config = FAMILIES.config(kind).model_validate({"kind": kind, **options})
     with seeded_torch(seed):
-        return FAMILIES.plugin(kind)(config).build(IMAGES)  # type: ignore[call-arg]
+        return FAMILIES.plugin(kind)(config, NOTHING).build(IMAGES)  # type: ignore[call-arg]
 
 
 def examples(n_samples: int, shape: DataShape = IMAGES, purpose: str = "train") -> Examples:

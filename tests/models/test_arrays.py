@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from models.data.dataset import DatasetContext
 from models.data.splits import load_task
 from models.datasets.arrays import Arrays, ArraysConfig
-from models.inputs import InputFolder
+from models.surroundings import Surroundings
 from search.errors import DataError, InvalidInputError
 
 RNG = np.random.default_rng(0)
@@ -20,7 +21,7 @@ Y = np.arange(60) % 3
 
 
 def opened(folder: Path, **options: Any) -> Arrays:
-    return Arrays(ArraysConfig(path="data.npz", **options), InputFolder(folder), "dataset")
+    return Arrays(ArraysConfig(path="data.npz", **options), DatasetContext(Surroundings.of(folder)))
 
 
 def saved(folder: Path, **arrays: Any) -> Path:
@@ -143,4 +144,4 @@ def test_damaged_compressed_data_are_refused(tmp_path: Path) -> None:
 
 def test_a_path_that_leads_out_is_refused_by_its_field(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match=r"dataset\.path: '\.\./data\.npz'"):
-        Arrays(ArraysConfig(path="../data.npz"), InputFolder(tmp_path), "dataset")
+        Arrays(ArraysConfig(path="../data.npz"), DatasetContext(Surroundings.of(tmp_path)))

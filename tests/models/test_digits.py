@@ -8,14 +8,14 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from models.data.dataset import LabelledData
+from models.data.dataset import DatasetContext, LabelledData
 from models.datasets.digits import Digits, DigitsConfig
-from models.inputs import InputFolder
+from models.surroundings import Surroundings
 
 
 def load(**options: object) -> LabelledData:
     config = DigitsConfig.model_validate(options)
-    return Digits(config, InputFolder(Path("inputs")), "dataset").load()
+    return Digits(config, DatasetContext(Surroundings.of(Path("inputs")))).load()
 
 
 def test_images_are_grey_and_from_0_to_1() -> None:

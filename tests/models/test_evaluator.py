@@ -16,13 +16,13 @@ from models.data.dataset import Examples
 from models.evaluator import Task
 from models.families.small_cnn import SmallCNNConfig, SmallCNNFamily
 from models.final_artifacts import FinalArtifacts
-from models.inputs import InputFolder
 from models.metrics import METRICS
 from models.plans.plan import Plan
 from models.population.vmap import VmapLayout
 from models.scoring.metric import build_metric
 from models.scoring.predictions import Predictions
 from models.scoring.retention import Retention
+from models.surroundings import NOTHING, Surroundings
 from models.weights.init import InitConfig, InitWeights
 from models.weights_source import WeightsContext
 from search.errors import ChunkOutOfMemoryError
@@ -260,8 +260,10 @@ def test_source_and_target_are_never_changed(plan: Plan) -> None:
 
 def test_a_target_that_is_redrawn_differs_between_replicates() -> None:
 
-    family = SmallCNNFamily(SmallCNNConfig(width=4, hidden=8, norm="batch"))
-    context = WeightsContext(family, IMAGES, InputFolder(Path("inputs")), seed=0, field="target")
+    family = SmallCNNFamily(SmallCNNConfig(width=4, hidden=8, norm="batch"), NOTHING)
+    context = WeightsContext(
+        family, IMAGES, Surroundings.of(Path("inputs")), seed=0, field="target"
+    )
     fresh = InitWeights(InitConfig(redraw=True), context)
     task = dataclasses.replace(family_task(*CNN), target=fresh.load)
     keep = keep_all(task.genes.n_genes)

@@ -10,11 +10,12 @@ from torch import nn
 from models.data.shapes import DataShape
 from models.families import FAMILIES
 from models.family import build_family
+from models.surroundings import NOTHING
 from search.errors import InvalidInputError
 
 
 def build(kind: str, shape: DataShape, **options: object) -> nn.Module:
-    return build_family(FAMILIES.config(kind).model_validate(options)).build(shape)
+    return build_family(FAMILIES.config(kind).model_validate(options), NOTHING).build(shape)
 
 
 def count(network: nn.Module, layer: type[nn.Module]) -> int:

@@ -18,6 +18,7 @@ from models.finetuning.full import FullConfig
 from models.randomness import seeded_torch
 from models.recipe.strategy import build_strategy
 from models.saliency import measure_gene_priors
+from models.surroundings import NOTHING
 from search.errors import InvalidInputError
 from search.optimizer import GenePriors
 from tests.models.small_task import (
@@ -56,13 +57,13 @@ def drawn_task(kind: str) -> Task:
     """Two fresh networks of a family's default size, on images or on sequences."""
     for shape in (IMAGES, DataShape({"x": (5, 4)}, 3)):
         try:
-            network = build_family(FAMILIES.config(kind).model_validate({})).build(shape)
+            network = build_family(FAMILIES.config(kind).model_validate({}), NOTHING).build(shape)
         except InvalidInputError:
             continue
         states = []
         for seed in (1, 2):
             with seeded_torch(seed):
-                family = build_family(FAMILIES.config(kind).model_validate({}))
+                family = build_family(FAMILIES.config(kind).model_validate({}), NOTHING)
                 states.append(family.build(shape).state_dict())
         return replace(build_task(network, *states), data=task_data(shape))
     raise AssertionError(f"{kind} takes neither images nor sequences")

@@ -21,6 +21,7 @@ from models.plans.plan import Plan
 from models.population import LayoutName
 from models.randomness import seeded_torch
 from models.recipe.strategy import build_strategy
+from models.surroundings import NOTHING
 from models.weights_source import state_shapes
 from search.errors import InvalidInputError
 from tests.models.small_task import candidates, examples
@@ -32,7 +33,7 @@ SMALL: Mapping[str, object] = {"width": 8, "layers": 2, "heads": 2, "feed_forwar
 def build(shape: DataShape = SEQUENCES, **options: object) -> nn.Module:
     config = FAMILIES.config("transformer_encoder").model_validate({**SMALL, **options})
     with seeded_torch(0):
-        return build_family(config).build(shape)
+        return build_family(config, NOTHING).build(shape)
 
 
 def genes_of(network: nn.Module, granularity: str) -> GeneMap:

@@ -16,7 +16,7 @@ from models.checkpoints import State
 from models.data.shapes import DataShape
 from models.families.small_cnn import SmallCNNConfig
 from models.family import build_family
-from models.inputs import InputFolder
+from models.surroundings import NOTHING, Surroundings
 from models.weights import WEIGHTS
 from models.weights_source import WeightsContext, WeightsSource, open_weights
 from search.errors import DataError, InvalidInputError
@@ -34,12 +34,12 @@ MakeContext = Callable[..., WeightsContext]
 @pytest.fixture
 def context(tmp_path: Path) -> MakeContext:
     """Make contexts of one small architecture, beside a file of its weights."""
-    family = build_family(SmallCNNConfig(width=4, hidden=8, norm="batch"))
+    family = build_family(SmallCNNConfig(width=4, hidden=8, norm="batch"), NOTHING)
     state = family.build(IMAGES).state_dict()
     save_file(state, tmp_path / "weights.safetensors")
 
     def make(field: str = "source", seed: int = 0, cache: Path | None = None) -> WeightsContext:
-        return WeightsContext(family, IMAGES, InputFolder(tmp_path), seed, field, cache=cache)
+        return WeightsContext(family, IMAGES, Surroundings.of(tmp_path), seed, field, cache=cache)
 
     return make
 
@@ -177,7 +177,7 @@ def test_a_file_of_another_architecture_is_refused(context: MakeContext, tmp_pat
 def test_a_file_with_another_head_is_a_source_but_no_target(
     context: MakeContext, tmp_path: Path
 ) -> None:
-    other = build_family(SmallCNNConfig(width=4, hidden=8, norm="batch"))
+    other = build_family(SmallCNNConfig(width=4, hidden=8, norm="batch"), NOTHING)
     network = other.build(DataShape(IMAGES.inputs, 10))
     save_file(network.state_dict(), tmp_path / "weights.safetensors")
     assert opened("file", context("source")).shapes()["linear3.weight"] == (10, 8)

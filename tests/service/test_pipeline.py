@@ -13,13 +13,11 @@ import torch
 from safetensors.torch import load_file
 
 from models.checkpoints import State, save_state
-from models.data.dataset import Examples, open_dataset
+from models.data.dataset import Examples
 from models.data.shapes import DataShape
-from models.data.splits import load_task
 from models.evaluator import GraftEvaluator
 from models.family import build_family
-from models.inputs import InputFolder
-from models.randomness import derive_seed
+from models.surroundings import NOTHING, Surroundings
 from models.weights.pretrain import PretrainedWeights
 from search.errors import InvalidInputError
 from search.evaluation import Candidate, Evaluation
@@ -32,7 +30,7 @@ from search.ledger import (
     Row,
     canonical_json,
 )
-from service.composition import check_spec
+from service.composition import check_spec, read_data
 from service.pipeline import run_search
 from service.result import Progress, SearchResult
 from service.spec import SearchSpec
@@ -68,7 +66,7 @@ def spec(**changes: Any) -> SearchSpec:
 
 
 def run(spec: SearchSpec, ledger: Ledger, folder: Path) -> SearchResult:
-    return run_search(spec, ledger=ledger, folder=folder, inputs=InputFolder(folder))
+    return run_search(spec, ledger=ledger, folder=folder, surroundings=Surroundings.of(folder))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +85,11 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     ledger, folder = InMemoryLedger(), tmp_path_factory.mktemp("finished")
     told: list[Progress] = []
     result = run_search(
-        spec(), ledger=ledger, folder=folder, inputs=InputFolder(folder), listener=told.append
+        spec(),
+        ledger=ledger,
+        folder=folder,
+        surroundings=Surroundings.of(folder),
+        listener=told.append,
     )
     return Finished(ledger, folder, result, told)
 
@@ -154,10 +156,9 @@ def test_delivered_weights_load_strictly_and_have_the_test_score_that_is_reporte
     finished: Finished,
 ) -> None:
     wanted, result, folder = spec(), finished.result, finished.folder
-    network = build_family(wanted.model).build(DataShape({"x": (1, 8, 8)}, 5))
+    network = build_family(wanted.model, NOTHING).build(DataShape({"x": (1, 8, 8)}, 5))
     network.load_state_dict(load_file(folder / "weights.safetensors"))
-    dataset = open_dataset(wanted.dataset, InputFolder(folder))
-    test = load_task(dataset, wanted.dataset, derive_seed(wanted.seed, "data")).test
+    test = read_data(wanted, NOTHING).test
     network.eval()
     with torch.no_grad():
         hits = network(**test.inputs).argmax(dim=1) == test.labels
@@ -232,7 +233,7 @@ def test_the_winner_and_the_rates_were_chosen_in_the_race_on_other_draws(tmp_pat
 
 def test_with_equal_networks_every_mask_scores_alike_and_nothing_is_claimed(tmp_path: Path) -> None:
     wanted = spec()
-    network = build_family(wanted.model).build(DataShape({"x": (1, 8, 8)}, 5))
+    network = build_family(wanted.model, NOTHING).build(DataShape({"x": (1, 8, 8)}, 5))
     save_state(tmp_path / "network.safetensors", network.state_dict())
     same = {"kind": "file", "path": "network.safetensors"}
     result = run(spec(source=same, target=same), InMemoryLedger(), tmp_path)
@@ -329,7 +330,7 @@ def test_a_chunk_that_does_not_fit_is_halved_and_the_result_replays(
 
 def test_genes_of_another_head_are_kept_and_shown_with_the_reason(tmp_path: Path) -> None:
     source = QUICK_SPEC["source"] | {"dataset": {"kind": "digits", "classes": [0, 1, 2]}}
-    table = check_spec(spec(source=source), InputFolder(tmp_path))
+    table = check_spec(spec(source=source), Surroundings.of(tmp_path))
     assert table.n_genes == 2
     assert table.kept["linear3.weight"] == "has shape (3, 16) in the source, (5, 16) in the target"
 
@@ -354,8 +355,8 @@ def test_a_source_is_never_pretrained_on_what_the_search_judges_on(tmp_path: Pat
     dataset = {"kind": "digits", "train_size": 100, "validation_size": 200}
     source = {"kind": "pretrain", "dataset": {"kind": "digits"}, "steps": 5}
     wanted = spec(dataset=dataset, source=source)
-    inputs = InputFolder(tmp_path)
-    data = load_task(open_dataset(wanted.dataset, inputs), wanted.dataset, derive_seed(0, "data"))
+    inputs = Surroundings.of(tmp_path)
+    data = read_data(wanted, inputs)
     assert len(data.held_out) == 200 + len(data.test)
     seen: list[int] = []
 
@@ -384,7 +385,7 @@ def test_a_search_of_two_genes_is_finished_at_its_end_and_a_prefix_is_its_own_be
         spec(model={"kind": "mlp", "hidden": [8]}),
         ledger=InMemoryLedger(),
         folder=tmp_path,
-        inputs=InputFolder(tmp_path),
+        surroundings=Surroundings.of(tmp_path),
         listener=told.append,
     )
     assert (told[-1].fraction, told[-1].eta_seconds) == (1, 0)

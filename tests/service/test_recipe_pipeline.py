@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from models.evaluator import Task
-from models.inputs import InputFolder
 from models.recipe import teachers
 from models.recipe.strategy import Teacher
+from models.surroundings import Surroundings
 from search.evaluation import Arm, Evaluation
 from search.ledger import EvaluationRow, InMemoryLedger, Ledger, canonical_json
 from service.composition import check_spec
@@ -66,10 +66,10 @@ def spec(finetune: dict[str, Any], **changes: Any) -> SearchSpec:
 def run(
     wanted: SearchSpec, ledger: Ledger, folder: Path, told: list[Progress] | None = None
 ) -> SearchResult:
-    inputs = InputFolder(folder)
+    inputs = Surroundings.of(folder)
     check_spec(wanted, inputs)
     listener = (lambda _: None) if told is None else told.append
-    return run_search(wanted, ledger=ledger, folder=folder, inputs=inputs, listener=listener)
+    return run_search(wanted, ledger=ledger, folder=folder, surroundings=inputs, listener=listener)
 
 
 def run_and_die(wanted: SearchSpec, folder: Path, *lives: int) -> tuple[SearchResult, Ledger]:

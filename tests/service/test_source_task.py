@@ -14,7 +14,7 @@ from models.checkpoints import State
 from models.data.dataset import Examples
 from models.data.shapes import DataShape
 from models.family import build_family
-from models.inputs import InputFolder
+from models.surroundings import NOTHING, Surroundings
 from models.weights.pretrain import PretrainedWeights
 from search.errors import InvalidInputError
 from search.ledger import InMemoryLedger, canonical_json
@@ -47,8 +47,8 @@ def spec(retention: dict[str, Any] | None, metric: str = "accuracy", **changes: 
 
 
 def run(wanted: SearchSpec, folder: Path, ledger: InMemoryLedger | None = None) -> SearchResult:
-    inputs = InputFolder(folder)
-    return run_search(wanted, ledger=ledger or InMemoryLedger(), folder=folder, inputs=inputs)
+    inputs = Surroundings.of(folder)
+    return run_search(wanted, ledger=ledger or InMemoryLedger(), folder=folder, surroundings=inputs)
 
 
 def test_the_result_shows_both_tasks_and_what_they_are_combined_to(tmp_path: Path) -> None:
@@ -76,9 +76,9 @@ def test_the_result_shows_both_tasks_and_what_they_are_combined_to(tmp_path: Pat
 def test_the_delivered_weights_have_the_scores_that_are_reported(tmp_path: Path) -> None:
     wanted = spec({"weight": 0.5})
     result = run(wanted, tmp_path)
-    data = read_data(wanted, InputFolder(tmp_path))
-    own = read_retention(wanted, InputFolder(tmp_path), data)
-    network = build_family(wanted.model).build(DataShape({"x": (1, 8, 8)}, 5)).eval()
+    data = read_data(wanted, Surroundings.of(tmp_path))
+    own = read_retention(wanted, Surroundings.of(tmp_path), data)
+    network = build_family(wanted.model, NOTHING).build(DataShape({"x": (1, 8, 8)}, 5)).eval()
     network.load_state_dict(load_file(tmp_path / "weights.safetensors"))
     assert own is not None
     assert result.test.target is not None
@@ -94,8 +94,8 @@ def test_the_source_is_never_pretrained_on_what_either_task_judges_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wanted = spec({"weight": 0.5}, dataset=SOURCE | {"train_size": 60, "validation_size": 100})
-    data = read_data(wanted, InputFolder(tmp_path))
-    own = read_retention(wanted, InputFolder(tmp_path), data)
+    data = read_data(wanted, Surroundings.of(tmp_path))
+    own = read_retention(wanted, Surroundings.of(tmp_path), data)
     assert own is not None
     seen = list[Examples]()
     train = PretrainedWeights._train
@@ -150,8 +150,8 @@ def test_a_source_that_names_no_data_needs_the_data_set(tmp_path: Path) -> None:
         InvalidInputError,
         match=r"fitness\.source_retention\.dataset: null given.* a source of kind init names none",
     ):
-        check_spec(wanted, InputFolder(tmp_path))
-    check_spec(spec({"weight": 0.5, "dataset": SOURCE}), InputFolder(tmp_path))
+        check_spec(wanted, Surroundings.of(tmp_path))
+    check_spec(spec({"weight": 0.5, "dataset": SOURCE}), Surroundings.of(tmp_path))
 
 
 @pytest.mark.parametrize("is_own", [True, False])
@@ -161,11 +161,11 @@ def test_another_number_of_classes_is_refused_with_both(is_own: bool, tmp_path: 
     changes: dict[str, Any] = {} if is_own else {"source": {"kind": "pretrain", "dataset": three}}
     field = r"fitness\.source_retention\.dataset" if is_own else r"source\.dataset"
     with pytest.raises(InvalidInputError, match=f"{field}: 3 classes given, expected 5, as many"):
-        check_spec(spec(retention, **changes), InputFolder(tmp_path))
+        check_spec(spec(retention, **changes), Surroundings.of(tmp_path))
 
 
 def test_inputs_of_another_shape_are_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "other.npz", x=np.zeros((50, 3)), y=np.arange(50) % 5)
     retention = {"weight": 0.5, "dataset": {"kind": "arrays", "path": "other.npz"}}
     with pytest.raises(InvalidInputError, match=r"inputs of shape .*\(3,\).* given, expected"):
-        check_spec(spec(retention), InputFolder(tmp_path))
+        check_spec(spec(retention), Surroundings.of(tmp_path))

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
 
-from models.data.dataset import Dataset, DatasetConfig, open_dataset
+from models.data.dataset import Dataset, DatasetConfig, DatasetContext, open_dataset
 from models.data.splits import PartNames, TaskData, load_task
 from models.datasets.digits import Digits, DigitsConfig
-from models.inputs import InputFolder
 from models.scoring.retention import Retention, load_retention
+from models.surroundings import NOTHING
 from search.errors import DataError
 
 NO_TARGET = PartNames()
@@ -19,7 +17,7 @@ NO_TARGET = PartNames()
 
 def digits(**options: object) -> tuple[Dataset, DatasetConfig]:
     config = DigitsConfig.model_validate({"classes": [0, 1, 2], **options})
-    return open_dataset(config, InputFolder(Path())), config
+    return open_dataset(config, DatasetContext(NOTHING)), config
 
 
 def retention(target: PartNames = NO_TARGET, seed: int = 0, **options: object) -> Retention:

@@ -1,0 +1,31 @@
+"""What a spec may reach outside of itself: the operator decides, never the spec."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from models.inputs import InputFolder
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """Everything beside a spec that opening its parts may use.
+
+    Attributes:
+        inputs: Where files named in the spec lie.
+        cache: Where data that take long to prepare (tokenised, resized) are kept by their content, or None.
+    """
+
+    inputs: InputFolder
+    cache: Path | None = None
+
+    @classmethod
+    def of(cls, folder: Path) -> Surroundings:
+        """Files below one folder, nothing else."""
+        return cls(InputFolder(folder))
+
+
+# For a spec that names nothing outside of itself; there is no file below this.
+NOTHING = Surroundings.of(Path(os.devnull))
