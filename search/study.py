@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from search.evaluation import Arm, Candidate, Evaluation
 from search.optimizer import Optimizer, SearchProblem
+from search.proposing.rungs import RungAgreement, RungScreen
 from search.recorded import RecordedEvaluator, StopRequested
 
 # Batches in a row without a candidate that is new; an optimizer that only repeats itself has converged.
@@ -23,10 +24,12 @@ class StudyOutcome:
         evaluations: Every different candidate measured, in order.
         stop_reason: ``evaluation_budget``, ``time_budget``, ``exhausted`` (the optimizer only repeats itself) or
             ``completed`` (the optimizer has nothing more to try).
+        rungs: What the fidelities below the search fidelity were worth, where there are any.
     """
 
     evaluations: tuple[Evaluation, ...]
     stop_reason: str
+    rungs: tuple[RungAgreement, ...] = ()
 
     def at(self, fidelity: int) -> tuple[Evaluation, ...]:
         """What was measured at one fidelity; lower rungs are not comparable with the search fidelity."""
@@ -68,7 +71,9 @@ class Study:
             reason = self._run_batches()
         except StopRequested as stop:
             reason = stop.reason
-        return StudyOutcome(tuple(self._found.values()), reason)
+        optimizer = self._optimizer
+        rungs = optimizer.agreements() if isinstance(optimizer, RungScreen) else ()
+        return StudyOutcome(tuple(self._found.values()), reason, rungs)
 
     def _run_batches(self) -> str:
         idle_batches = 0

@@ -24,7 +24,7 @@ from search.statistics import Interval, replicate_interval
 from search.study import StudyOutcome
 from search.verdict import judge
 from service.composition import ARTIFACTS_FOLDER, Workbench
-from service.explanation import report_genes, report_pairs
+from service.explanation import report_genes, report_pairs, report_rungs
 from service.job_files import GRAFTED, REPORT, WEIGHTS
 from service.judgement import read_test
 from service.report import render_report
@@ -145,6 +145,7 @@ def _result(
         by_class=_by_class(scores.get("by_class")),
         noise=NoiseReport(total=found.race.noise.total, paired=found.race.noise.paired),
         verdict=_verdict(found, gains),
+        rungs=report_rungs(found.study.rungs),
         curve=_curve(measured),
         evaluations=len(found.study.evaluations),
         seconds=seconds,

@@ -1,11 +1,14 @@
-"""What a finished search says about its genes: each one's decision and effect, and the pairs that act together."""
+"""What a finished search says about its genes and its rungs."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from models.genes import GeneMap
 from search.effects import Effects
 from search.genome import Genome
-from service.result import Estimate, GeneReport, PairReport
+from search.proposing.rungs import RungAgreement
+from service.result import Estimate, GeneReport, PairReport, RungReport
 
 
 def report_genes(genes: GeneMap, winner: Genome, effects: Effects) -> tuple[GeneReport, ...]:
@@ -33,4 +36,12 @@ def report_pairs(genes: GeneMap, effects: Effects) -> tuple[PairReport, ...]:
             genes=(names[pair.genes[0]], names[pair.genes[1]]), effect=Estimate.of(pair.effect)
         )
         for pair in effects.pairs
+    )
+
+
+def report_rungs(rungs: Sequence[RungAgreement]) -> tuple[RungReport, ...]:
+    """Give every rung with what it was worth."""
+    return tuple(
+        RungReport(steps=rung.steps, correlation=rung.correlation, used=rung.is_used)
+        for rung in rungs
     )

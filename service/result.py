@@ -152,6 +152,18 @@ class NoiseReport(Document):
     paired: float | None
 
 
+class RungReport(Document):
+    """A fidelity below the search fidelity: its steps, and how it ranked the first generation beside that.
+
+    ``correlation`` is Spearman's, null where too few masks were measured at both; a rung that is not ``used`` was
+    switched off for it.
+    """
+
+    steps: int
+    correlation: float | None
+    used: bool
+
+
 class VerdictReport(Document):
     """What the test data support."""
 
@@ -197,6 +209,7 @@ class SearchResult(Document):
     by_class: ClassesReport | None = None
     noise: NoiseReport
     verdict: VerdictReport
+    rungs: tuple[RungReport, ...] = ()
     curve: tuple[CurvePoint, ...]
     evaluations: int
     seconds: float

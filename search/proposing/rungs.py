@@ -9,7 +9,7 @@ too low there is switched off.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -66,6 +66,22 @@ class RungedConfig(OptimizerConfig):
     )
 
 
+@dataclass(frozen=True, slots=True)
+class RungAgreement:
+    """How well a rung ranks masks.
+
+    Attributes:
+        steps: Of the rung.
+        correlation: Spearman's, of the first generation's scores there and at the search fidelity; None where too few
+            masks were measured at both.
+        is_used: Whether later generations climb it.
+    """
+
+    steps: int
+    correlation: float | None
+    is_used: bool
+
+
 class RungScreen:
     """An optimizer whose generations climb the rungs; the one inside is told only of what reached the top."""
 
@@ -118,6 +134,14 @@ class RungScreen:
                 is_flat = any(len(set(values)) == 1 for values in scores)
                 found[fidelity] = 0.0 if is_flat else float(stats.spearmanr(*scores).statistic)
         return found
+
+    def agreements(self) -> tuple[RungAgreement, ...]:
+        """Every rung of the options with what was measured of it."""
+        found = self.correlations()
+        return tuple(
+            RungAgreement(steps, found.get(steps), steps in self._rungs)
+            for steps in self._options.fidelities(self._top)
+        )
 
     def _remember(self, fidelity: int, evaluations: Sequence[Evaluation]) -> None:
         own = self._scores.setdefault(fidelity, {})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -11,7 +12,8 @@ from search.evaluation import Arm, Candidate, Evaluation
 from search.genome import Genome, keep_all
 from search.ledger import InMemoryLedger, canonical_json
 from search.optimizer import SearchProblem
-from search.optimizers import OPTIMIZERS
+from search.optimizers import OPTIMIZERS, build_optimizer
+from search.optimizers.genetic import GeneticConfig
 from search.recorded import RecordedEvaluator
 from search.study import MAX_IDLE_BATCHES, Study, StudyOutcome
 from tests.search.hidden_mask import HiddenMaskEvaluator, hidden_mask
@@ -53,6 +55,27 @@ def test_the_last_batch_is_cut_to_the_budget_and_told_as_far_as_it_was_measured(
     assert outcome.stop_reason == "evaluation_budget"
     assert len(outcome.evaluations) == 5
     assert [e.candidate for e in optimizer.told[0]] == all_masks(3)[:5]
+
+
+def test_the_outcome_tells_what_rungs_were_worth() -> None:
+    class BackwardsBelowTheTop(HiddenMaskEvaluator):
+        def evaluate(self, candidates: Sequence[Candidate]) -> list[Evaluation]:
+            return [
+                replace(e, fitness=-e.fitness) if e.candidate.fidelity < 20 and e.fitness else e
+                for e in super().evaluate(candidates)
+            ]
+
+    options = {"population_size": 16, "first_batch": 16, "rungs": {"fractions": [0.2, 0.8]}}
+    problem, ledger = SearchProblem(8, 40, 60), InMemoryLedger()
+    optimizer = build_optimizer(GeneticConfig.model_validate(options), problem, 1)
+    evaluator = BackwardsBelowTheTop(HIDDEN)
+    bench = RecordedEvaluator(evaluator, ledger, DecisionLog(ledger), chunk_size=4)
+    misleading, honest = Study(optimizer, bench, problem, Arm(0.001)).run().rungs
+    assert (misleading.steps, misleading.is_used) == (8, False)
+    assert (honest.steps, honest.is_used) == (32, True)
+    assert misleading.correlation is not None
+    assert misleading.correlation < 0
+    assert (honest.correlation or 0) > 0.5
 
 
 def test_answers_that_are_known_cost_no_budget() -> None:

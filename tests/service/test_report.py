@@ -63,6 +63,18 @@ def result(n_genes: int = 3, **changes: Any) -> SearchResult:
     return SearchResult.model_validate(document | scored(0.881) | changes)
 
 
+def test_the_page_says_what_rungs_were_worth() -> None:
+    rungs = [
+        {"steps": 0, "correlation": 0.12, "used": False},
+        {"steps": 13, "correlation": 0.71, "used": True},
+    ]
+    page = " ".join(render_report(result(rungs=rungs), "").split())
+    assert "0 steps ranked the first generation with a rank correlation of 0.12" in page
+    assert "search fidelity and were switched off" in page
+    assert "correlation of 0.71 to the search fidelity." in page
+    assert "ranked the first generation" not in render_report(result(), "")
+
+
 def test_the_page_holds_verdict_intervals_genes_and_three_figures() -> None:
     page = render_report(result(), "digits")
     for text in (
