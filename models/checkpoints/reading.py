@@ -1,12 +1,15 @@
-"""Reading safetensors files.  Pickles are never read."""
+"""Reading single safetensors files.  Pickles are never read."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError, safe_open
+from torch import Tensor
 
+from models.checkpoints.conversion import is_finite
+from models.checkpoints.header import read_headers, unreadable
 from models.checkpoints.state import State
 from search.errors import InvalidInputError
 
@@ -17,11 +20,7 @@ def read_shapes(path: Path, field: str) -> dict[str, tuple[int, ...]]:
     Raises:
         InvalidInputError: It is no safetensors file.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise _unreadable(path, field, error) from error
+    return {name: header.shape for name, header in read_headers(path, field).items()}
 
 
 def load_state(path: Path, field: str = "file") -> State:
@@ -30,20 +29,27 @@ def load_state(path: Path, field: str = "file") -> State:
     Raises:
         InvalidInputError: It is no safetensors file, or a tensor has NaN or infinite values.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise _unreadable(path, field, error) from error
+    headers = read_headers(path, field)
+    state = {name: tensor.clone() for name, tensor in read_tensors(path, headers, field)}
     for name, tensor in state.items():
-        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
-            raise InvalidInputError(field, f"{name} with NaN or infinite values", "finite weights")
+        if not is_finite(tensor):
+            raise InvalidInputError(
+                field, f"{path.name}: {name} with NaN or infinite values", "finite weights"
+            )
     return state
 
 
-def _unreadable(path: Path, field: str, error: Exception) -> InvalidInputError:
-    return InvalidInputError(
-        field,
-        f"{path.name}: {error}",
-        "a safetensors file; write one with safetensors.torch.save_file(model.state_dict(), path)",
-    )
+def read_tensors(path: Path, names: Iterable[str], field: str) -> Iterator[tuple[str, Tensor]]:
+    """Give some tensors of a file one after the other, as views of the file: who keeps one must copy it.
+
+    A view changes when the file is overwritten, and ends the process when the file is cut off.
+
+    Raises:
+        InvalidInputError: It is no safetensors file, or has no such tensor.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            for name in names:
+                yield name, file.get_tensor(name)
+    except (SafetensorError, OSError) as error:
+        raise unreadable(path, field, error) from error
