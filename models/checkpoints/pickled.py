@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import struct
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from search.errors import InvalidInputError
 # Where training programs put the state dict beside optimizer and epoch, most likely first.
 KEYS = ("state_dict", "model_state_dict", "model")
 SHOWN = 5
-# What a broken or hostile file makes torch's unpickler raise; the tuple is what was seen, and the format is old.
+# What a broken or hostile file makes torch's unpickler raise; the format is old, and few of these are checked for.
 LOAD_ERRORS = (
     pickle.UnpicklingError,
     RuntimeError,
@@ -36,6 +37,7 @@ LOAD_ERRORS = (
     AssertionError,
     ImportError,
     OSError,
+    struct.error,
 )
 
 

@@ -1,1 +1,1 @@
-"""Tests of weights on disk."""
+"""Tests; they mirror the packages."""
