@@ -22,14 +22,13 @@ from service.settings import Settings
 from service.spec import SearchSpec
 from service.supervisor import Supervisor
 from tests.service.server_process import QUICK_SPEC
-from tests.service.test_cli import transfermask
 
 SHAPES = {"linear1": (16, 64), "linear2": (16, 16), "linear3": (5, 16)}
 
 
-def network_state(**shapes: tuple[int, int]) -> dict[str, torch.Tensor]:
+def network_state(**shapes: tuple[int, int]) -> State:
     """Random weights for the network of ``QUICK_SPEC``."""
-    state = {}
+    state: State = {}
     for name, shape in (SHAPES | shapes).items():
         state |= {f"{name}.weight": torch.randn(shape), f"{name}.bias": torch.randn(shape[0])}
     return state
@@ -84,7 +83,7 @@ def test_a_pth_file_is_converted_and_used_as_a_source(
 
 
 def test_apply_writes_what_the_search_delivers_before_fine_tuning(
-    settings: Settings, tmp_path: Path
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wrapped = {f"module.{name}": tensor for name, tensor in network_state().items()}
     save_file(wrapped, settings.inputs_dir / "target.safetensors")
@@ -94,11 +93,11 @@ def test_apply_writes_what_the_search_delivers_before_fine_tuning(
     assert result.checkpoints["target"].renaming == ("stripped 'module.'",)
     output = tmp_path / "weights.safetensors"
     (tmp_path / "spec.json").write_text(json.dumps(document))
-    applied = transfermask(
-        *("apply", str(tmp_path / "spec.json"), result.mask, "--output", str(output)),
-        TRANSFERMASK_DATA_DIR=str(settings.data_dir),
-    )
-    assert applied.returncode == 0, applied.stderr
+    monkeypatch.setenv("TRANSFERMASK_DATA_DIR", str(settings.data_dir))
+    # The plan's one thread does not care for what else the environment would be.
+    monkeypatch.setattr("service.settings.restart_to_compute", lambda: None)
+    arguments = (str(tmp_path / "spec.json"), result.mask, "--output", str(output))
+    assert run_here(monkeypatch, "apply", *arguments) == 0
     assert output.read_bytes() == (tmp_path / "search" / "grafted.safetensors").read_bytes()
 
 

@@ -73,10 +73,10 @@ def test_a_key_says_where_the_tensors_stand(tmp_path: Path) -> None:
 
 
 def test_tied_tensors_parameters_and_views_are_written_each_for_itself(tmp_path: Path) -> None:
-    network = nn.ModuleDict({"a": nn.Linear(3, 3), "b": nn.Linear(3, 3)})
-    network["b"].weight = network["a"].weight
-    weight = network["a"].weight
-    path = saved(tmp_path, {**network.state_dict(), "own": weight, "row": weight.T[1:]})
+    first, second = nn.Linear(3, 3), nn.Linear(3, 3)
+    weight = second.weight = first.weight
+    state = nn.ModuleDict({"a": first, "b": second}).state_dict()
+    path = saved(tmp_path, {**state, "own": weight, "row": weight.T[1:]})
     convert_pickled(path, tmp_path / "out.safetensors")
     written = load_file(tmp_path / "out.safetensors")
     assert torch.equal(written["a.weight"], written["b.weight"])
