@@ -24,7 +24,7 @@ class Mismatch(BaseModel):
     in_network: tuple[int, ...]
 
     def __str__(self) -> str:
-        return f"{self.name} {self.in_checkpoint} for {self.in_network}"
+        return f"{self.name} {self.in_checkpoint} instead of {self.in_network}"
 
 
 class CheckpointReport(BaseModel):

@@ -77,7 +77,7 @@ def test_a_pth_file_is_converted_and_used_as_a_source(
         in shown
     )
     assert (
-        "  2 of another shape: linear3.weight (10, 16) for (5, 16), linear3.bias (10,) for (5,)"
+        "  2 of another shape: linear3.weight (10, 16) instead of (5, 16), linear3.bias (10,) instead of (5,)"
         in shown
     )
 

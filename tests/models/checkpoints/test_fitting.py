@@ -98,12 +98,12 @@ def test_what_does_not_fit_is_reported_with_both_shapes(tmp_path: Path) -> None:
     report = found.report
     assert (report.n_matched, report.n_tensors) == (5, 8)
     assert {str(other) for other in report.mismatched} == {
-        "embed.weight (7, 3) for (5, 3)",
-        "head.bias (7,) for (5,)",
+        "embed.weight (7, 3) instead of (5, 3)",
+        "head.bias (7,) instead of (5,)",
     }
     assert (report.missing, report.unexpected) == (("norm.bias",), ("optimizer.step",))
     assert report.details == [
-        "2 of another shape: embed.weight (7, 3) for (5, 3), head.bias (7,) for (5,)",
+        "2 of another shape: embed.weight (7, 3) instead of (5, 3), head.bias (7,) instead of (5,)",
         "1 missing: norm.bias",
         "1 unexpected: optimizer.step",
     ]
