@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import nn
 
 from models.checkpoints import State
+from models.checkpoints.report import CheckpointReport
 from models.data.shapes import DataShape
 from models.family import ModelFamily
 from models.surroundings import Surroundings
@@ -75,3 +76,25 @@ def open_weights(config: PluginConfig, context: WeightsContext) -> WeightsSource
 def state_shapes(network: nn.Module) -> dict[str, tuple[int, ...]]:
     """Shape of every tensor in a network's state."""
     return {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+
+
+@runtime_checkable
+class ReportsCheckpoint(Protocol):
+    """A weights source that reads a checkpoint, and can say what became of its tensors."""
+
+    def report(self) -> CheckpointReport:
+        """Match names and shapes; no tensor is read.
+
+        Raises:
+            InvalidInputError: The checkpoint cannot be read, or does not fit.
+        """
+        ...
+
+
+def checkpoint_reports(**sources: WeightsSource) -> dict[str, CheckpointReport]:
+    """Reports of those weights that come from a checkpoint, by the field that names them."""
+    return {
+        field: source.report()
+        for field, source in sources.items()
+        if isinstance(source, ReportsCheckpoint)
+    }

@@ -121,7 +121,11 @@ def genes(spec: SpecPath) -> None:
     from service.composition import check_spec  # noqa: PLC0415
 
     table = check_spec(_parse(document), settings.surroundings)
-    Console().print(_gene_table(table))
+    console = Console()
+    console.print(_gene_table(table))
+    for field, report in table.checkpoints.items():
+        for line in (f"{field}: {report.summary}", *(f"  {detail}" for detail in report.details)):
+            console.print(Text(line))
 
 
 @app.command()
@@ -132,6 +136,42 @@ def bench(spec: SpecPath) -> None:
     from service.bench import run_bench  # noqa: PLC0415
 
     run_bench(_parse(document), settings.surroundings, Console())
+
+
+@app.command()
+def convert(
+    pickled: Annotated[Path, typer.Argument(metavar="IN", help="a .pth file from torch.save")],
+    output: Annotated[Path, typer.Argument(metavar="OUT", help="the safetensors file to write")],
+    key: Annotated[
+        str | None, typer.Option(help="where the state dict stands in it; by default looked for")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="replace an existing file")] = False,
+) -> None:
+    """Turn a local .pth file into safetensors, without running code from it."""
+    from models.checkpoints.pickled import convert_pickled  # noqa: PLC0415
+
+    converted = convert_pickled(pickled, output, key, overwrite=force)
+    for note in converted.notes:
+        typer.echo(note)
+    typer.echo(f"{output}: {len(converted.state)} tensors")
+
+
+@app.command()
+def apply(
+    spec: SpecPath,
+    mask: Annotated[str, typer.Argument(metavar="MASK", help="a 0 or 1 for each gene")],
+    output: Annotated[Path, typer.Option(help="the safetensors file to write")] = Path(
+        "weights.safetensors"
+    ),
+    force: Annotated[bool, typer.Option("--force", help="replace an existing file")] = False,
+) -> None:
+    """Write the grafted weights of a mask, not fine-tuned, without a search."""
+    _restart_to_compute()
+    document, settings = _read(spec), _settings()
+    from service.grafting import write_grafted  # noqa: PLC0415
+
+    write_grafted(_parse(document), mask, output, settings.surroundings, overwrite=force)
+    typer.echo(f"{output}: {mask}")
 
 
 def _gene_table(table: GeneTable) -> Table:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
+from pydantic import Field
 
 from models.checkpoints import State
+from models.checkpoints.report import CheckpointReport
 from models.data.dataset import Dataset
 from models.data.shapes import DataShape
 from models.data.splits import TaskData, load_task, part_sizes
@@ -25,7 +27,7 @@ from models.recipe.teachers import with_teachers
 from models.scoring.retention import Retention
 from models.surroundings import Surroundings
 from models.weights.init import InitConfig
-from models.weights_source import WeightsContext, WeightsSource, open_weights
+from models.weights_source import WeightsContext, WeightsSource, checkpoint_reports, open_weights
 from models.workers.pool import PooledEvaluator
 from search.decisions import DecisionLog
 from search.errors import InvalidInputError
@@ -49,12 +51,16 @@ class GeneEntry(Document):
 
 
 class GeneTable(Document):
-    """What a mask decides: the genes in order, and the tensors that are no genes with the reason."""
+    """What a mask decides: the genes in order, and the tensors that are no genes with the reason.
+
+    ``checkpoints`` tells, for a source and a target that come from one, what became of its tensors.
+    """
 
     n_genes: int
     genes: tuple[GeneEntry, ...]
     kept: dict[str, str]
     transferred: dict[str, str]
+    checkpoints: dict[str, CheckpointReport] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +86,12 @@ class Blueprint:
             ),
             kept={fixed.name: fixed.reason for fixed in self.genes.kept},
             transferred={fixed.name: fixed.reason for fixed in self.genes.transferred},
+            checkpoints=self.checkpoints(),
         )
+
+    def checkpoints(self) -> dict[str, CheckpointReport]:
+        """What became of the tensors of checkpoints, by the field that names them."""
+        return checkpoint_reports(source=self.source, target=self.target)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +100,7 @@ class Workbench:
 
     ``final_evaluator`` also scores the test part and keeps weights, in ``artifacts``.  With a plan of several processes
     these run from the start until ``close``.
-    ``refusals`` tells why other plans were not taken.
+    ``refusals`` tells why other plans were not taken, ``checkpoints`` what became of the tensors of source and target.
     """
 
     task: Task
@@ -101,6 +112,7 @@ class Workbench:
     final_evaluator: GraftEvaluator | PooledEvaluator
     artifacts: FinalArtifacts
     workers: Workers
+    checkpoints: Mapping[str, CheckpointReport] = field(default_factory=dict)
 
     def close(self) -> None:
         """End the worker processes, if there are any."""
@@ -175,15 +187,45 @@ def compose(
     Raises:
         InvalidInputError: What only the data can show is wrong.
     """
+    drawn = draw_networks(spec, folder, surroundings)
+    blueprint = drawn.blueprint
+    task = build_task(
+        spec, blueprint, drawn.data, drawn.source, blueprint.target.load, retention=drawn.retention
+    )
+    bench = set_up(task, spec, decisions=decisions, folder=folder)
+    return replace(bench, checkpoints=blueprint.checkpoints())
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnNetworks:
+    """A source that was made or loaded, and what it took; the target's weights are drawn by replicate."""
+
+    blueprint: Blueprint
+    data: TaskData
+    retention: Retention | None
+    source: State
+
+
+def draw_networks(
+    spec: SearchSpec, cache: Path | None, surroundings: Surroundings
+) -> DrawnNetworks:
+    """Read the data, then make or load the source, which sees nothing of what is judged on.
+
+    Args:
+        spec: What to search.
+        cache: Where a trained source is kept, or found.
+        surroundings: What the spec may reach outside of itself.
+
+    Raises:
+        InvalidInputError: What only the data can show is wrong.
+    """
     # The number of threads changes the last bits of what is trained here, the source included.
     torch.set_num_threads(spec.plan.threads if isinstance(spec.plan, Plan) else available_cores())
     data = read_data(spec, surroundings)
     retention = read_retention(spec, surroundings, data)
     held_out = data.held_out if retention is None else data.held_out | retention.held_out
-    blueprint = draw_up(spec, surroundings, held_out=held_out, cache=folder)
-    source, target = blueprint.source.load(0), blueprint.target.load
-    task = build_task(spec, blueprint, data, source, target, retention=retention)
-    return set_up(task, spec, decisions=decisions, folder=folder)
+    blueprint = draw_up(spec, surroundings, held_out=held_out, cache=cache)
+    return DrawnNetworks(blueprint, data, retention, blueprint.source.load(0))
 
 
 def read_data(spec: SearchSpec, surroundings: Surroundings) -> TaskData:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import torch
 
-from models.checkpoints import load_state, save_state, write_atomically
+from models.checkpoints import save_state, write_atomically
+from models.checkpoints.reloading import check_loads_back
 from models.devices import describe_device
 from models.graft import graft
 from search.decisions import Decision, DecisionLog
@@ -78,6 +79,7 @@ def deliver(
     """
     scores = _read_test_once(found, bench, decisions)
     _write_weights(found.final.winner, bench, folder)
+    _check_weights(bench, folder)
     result = _result(found, scores, options, bench, seconds)
     write_atomically(folder / REPORT, render_report(result, options.name).encode())
     shutil.rmtree(folder / ARTIFACTS_FOLDER, ignore_errors=True)
@@ -101,12 +103,18 @@ def _write_weights(winner: Contender, bench: Workbench, folder: Path) -> None:
     path = bench.artifacts.weights_path(first)
     # A job that was killed after its last step has delivered already, and its artifacts are gone.
     if path.exists():
-        save_state(folder / WEIGHTS, load_state(path))
+        write_atomically(folder / WEIGHTS, path.read_bytes())
     elif not (folder / WEIGHTS).exists():
         raise TransferMaskError(
             f"{path} is missing, expected the weights of a final evaluation: workers of one database "
             "must share one data directory"
         )
+
+
+def _check_weights(bench: Workbench, folder: Path) -> None:
+    """Load what was written back into the architecture, strictly, before it is called a result."""
+    for name in (GRAFTED, WEIGHTS):
+        check_loads_back(folder / name, bench.task.network)
 
 
 def _result(
@@ -158,6 +166,7 @@ def _result(
             plan=bench.plan.model_dump(mode="json"),
             plan_refusals=dict(bench.refusals),
         ),
+        checkpoints=dict(bench.checkpoints),
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from models.checkpoints.report import CheckpointReport
 from search.statistics import Interval
 from search.verdict import VerdictCode
 
@@ -195,7 +196,10 @@ class CurvePoint(Document):
 
 
 class SearchResult(Document):
-    """The answer, with its evidence."""
+    """The answer, with its evidence.
+
+    ``checkpoints`` tells, for a source and a target that come from one, what became of its tensors.
+    """
 
     mask: str
     learning_rate: float
@@ -215,3 +219,4 @@ class SearchResult(Document):
     seconds: float
     stop_reason: str
     provenance: Provenance
+    checkpoints: dict[str, CheckpointReport] = {}

@@ -45,7 +45,7 @@ def test_a_write_that_fails_leaves_the_old_file(
     def no_space(_: int) -> None:
         raise OSError("no space left on device")
 
-    monkeypatch.setattr("models.checkpoints.os.fsync", no_space)
+    monkeypatch.setattr("models.checkpoints.writing.os.fsync", no_space)
     with pytest.raises(OSError, match="no space"):
         save_state(path, {"weight": torch.ones(2)})
     assert torch.equal(load_state(path)["weight"], torch.zeros(2))
