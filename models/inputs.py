@@ -24,12 +24,33 @@ class InputFolder:
         Raises:
             InvalidInputError: An absolute path, one that leads out of the folder (links followed), or no file.
         """
+        found = self._locate(path, field, "file")
+        if not found.is_file():
+            raise InvalidInputError(
+                field, repr(path), f"an existing file below {self.root.resolve()}"
+            )
+        return found
+
+    def resolve_folder(self, path: str, field: str) -> Path:
+        """Find a folder by its path below this one; as ``resolve`` otherwise.
+
+        Raises:
+            InvalidInputError: An absolute path, one that leads out of the folder (links followed), or no folder.
+        """
+        found = self._locate(path, field, "folder")
+        if not found.is_dir():
+            raise InvalidInputError(
+                field, repr(path), f"an existing folder below {self.root.resolve()}"
+            )
+        return found
+
+    def _locate(self, path: str, field: str, wanted: str) -> Path:
         root = self.root.resolve()
         if Path(path).is_absolute():
             raise InvalidInputError(field, repr(path), f"a path relative to {root}")
         try:
             found = (root / path).resolve()
-            is_file = found.is_file()
+            found.exists()
         except (OSError, RuntimeError, ValueError) as error:
             # A name that is too long, a loop of links, characters that no file name has.
             raise InvalidInputError(
@@ -37,8 +58,6 @@ class InputFolder:
             ) from error
         if not found.is_relative_to(root):
             raise InvalidInputError(
-                field, repr(path), f"a file inside {root}; this path leads out of it"
+                field, repr(path), f"a {wanted} inside {root}; this path leads out of it"
             )
-        if not is_file:
-            raise InvalidInputError(field, repr(path), f"an existing file below {root}")
         return found
