@@ -45,8 +45,8 @@ class Lines:
         self._row_characters += len(line)
         if len(line) > MAX_LINE_CHARACTERS or self._row_characters > MAX_ROW_CHARACTERS:
             raise self._source.error(
-                f"more than {min(self._row_characters, MAX_LINE_CHARACTERS):,} characters without an end of the row",
-                "a line for each row",
+                f"no end of the row within {self._row_characters - 1:,} characters",
+                "a line for each row, and every quote closed",
                 f"line {self.number}",
             )
         if "\0" in line:
