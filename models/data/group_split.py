@@ -56,7 +56,7 @@ def split_by_group(
     classes = np.unique(labels)
     for attempt in range(ATTEMPTS):
         folds = _folds(labels, numbers, derive_seed(seed, "groups", attempt))
-        parts = _of_folds(folds, sizes)
+        parts = _of_folds(folds, labels, sizes)
         if all(np.isin(classes, labels[rows]).all() for rows in parts.values()):
             return {
                 name: _thinned(rows, labels, sizes[name], derive_seed(seed, "thinning", name))
@@ -114,16 +114,29 @@ def _folds(labels: Rows, numbers: Rows, seed: int) -> list[Rows]:
     return [rows for rows in found if len(rows) > 0]
 
 
-def _of_folds(folds: Sequence[Rows], sizes: Mapping[str, int]) -> dict[str, Rows]:
-    """Give each fold to the part that lacks the largest share of its size, until none lacks any."""
+def _of_folds(folds: Sequence[Rows], labels: Rows, sizes: Mapping[str, int]) -> dict[str, Rows]:
+    """Give each fold to the part that lacks most of what it holds, until no part lacks any.
+
+    Rare classes first, as in iterative stratification (Sechidis, Tsoumakas and Vlahavas, "On the Stratification of
+    Multi-Label Data", ECML PKDD 2011).
+    """
+    totals = np.bincount(labels)
+    wanted = {name: np.maximum(size * totals / len(labels), 1e-9) for name, size in sizes.items()}
+    lacking = {name: own.copy() for name, own in wanted.items()}
+    counts = [np.bincount(labels[rows], minlength=len(totals)) for rows in folds]
     chosen: dict[str, list[Rows]] = {name: [] for name in sizes}
-    lacking = dict(sizes)
-    for rows in sorted(folds, key=len, reverse=True):
-        name = max(sizes, key=lambda part: lacking[part] / sizes[part])
-        if lacking[name] <= 0:
+
+    def rarest_first(fold: int) -> tuple[int, int]:
+        return int(totals[counts[fold] > 0].min()), -len(folds[fold])
+
+    for fold in sorted(range(len(folds)), key=rarest_first):
+        open_parts = [name for name in sizes if lacking[name].sum() > 0]
+        if not open_parts:
             break
-        chosen[name].append(rows)
-        lacking[name] -= len(rows)
+        share = counts[fold] / np.maximum(totals, 1)
+        name = max(open_parts, key=lambda part: float(share @ (lacking[part] / wanted[part])))
+        chosen[name].append(folds[fold])
+        lacking[name] -= counts[fold]
     empty = np.zeros(0, dtype=np.int64)
     return {name: np.sort(np.concatenate([empty, *rows])) for name, rows in chosen.items()}
 
