@@ -23,7 +23,7 @@ def class_name(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if not isinstance(value, str | int):
-        raise ValueError(f"the label {str(value)[:100]!r}, a {type(value).__name__}")
+        raise ValueError(f"the label {str(value)[:100]!r} of type {type(value).__name__}")
     name = str(value).strip()
     if not name:
         raise ValueError("no label")

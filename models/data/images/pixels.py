@@ -100,7 +100,7 @@ def read_pixels(content: bytes, options: PixelOptions) -> NDArray[np.uint8]:
         raise UnusableImageError(
             f"no image that can be read ({str(error)[:200]})", f"one of {', '.join(FORMATS)}"
         ) from error
-    array = np.asarray(pixels, dtype=np.uint8)
+    array = np.array(pixels, dtype=np.uint8)
     return array[None] if options.channels == 1 else np.ascontiguousarray(array.transpose(2, 0, 1))
 
 

@@ -108,7 +108,9 @@ def _text(value: object, name: str, source: TableSource, place: str) -> str:
         return ""
     if not isinstance(value, str):
         raise source.error(
-            f"{str(value)[:100]!r} in column {name!r}, a {type(value).__name__}", "text", place
+            f"{str(value)[:100]!r} in column {name!r}, of type {type(value).__name__}",
+            "text",
+            place,
         )
     if len(value) > MAX_VALUE_CHARACTERS:
         raise source.error(
