@@ -11,6 +11,7 @@ from PIL import Image
 from pydantic import ValidationError
 
 from models.data.dataset import DatasetContext
+from models.data.images import pixels
 from models.data.preprocessing import ImagePreprocessing, Preprocessing
 from models.data.splits import load_task
 from models.datasets import image_folder
@@ -60,7 +61,9 @@ def test_options_win_over_the_model(folder: Path) -> None:
     dataset = opened(folder, MODEL, size=4, channels=1, mean=(0.0,), deviation=(0.5,))
     assert dataset.shape().inputs == {"x": (1, 4, 4)}
     examples = dataset.load().examples
-    assert dataset.normalised(examples, examples).inputs["x"].max() < 0.2
+    scaled = dataset.normalised(examples, examples).inputs["x"]
+    torch.testing.assert_close(scaled, examples.inputs["x"] / 255 / 0.5)
+    assert scaled[:, 0, 0, 0].unique().numel() == 20
     assert opened(folder, MODEL, size=(3, 9)).shape().inputs == {"x": (3, 3, 9)}
 
 
@@ -79,7 +82,7 @@ def test_images_are_resized_once_until_anything_changes(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = opened(folder, size=4).load().examples.inputs["x"].clone()
-    real, count = image_folder.read_pixels, []
+    real, count = pixels.read_pixels, []
 
     def counting(content: bytes, options: Any) -> Any:
         count.append(options)

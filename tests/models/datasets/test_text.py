@@ -79,7 +79,7 @@ def test_own_files_are_parts_of_their_own_with_one_length(tmp_path: Path) -> Non
     written(tmp_path, ROWS)
     written(tmp_path, [("a b c d e f g", "c2")], "validation.csv")
     written(tmp_path, [("a", "other"), ("b", "c10")], "test.csv")
-    options = {"validation_path": "validation.csv", "test_path": "test.csv"}
+    options: dict[str, Any] = {"validation_path": "validation.csv", "test_path": "test.csv"}
     dataset = opened(tmp_path, **options)
     assert dataset.own_parts() == {"validation", "test"}
     task = load_task(dataset, TextConfig(path="data.csv", **options), 0)
@@ -210,11 +210,12 @@ def test_paths_that_lead_out_are_refused_by_their_field(tmp_path: Path) -> None:
     written(tmp_path, ROWS)
     written(tmp_path / "inputs", ROWS)
     (tmp_path / "inputs" / "link.csv").symlink_to(tmp_path / "data.csv")
-    for options, field in (
+    cases: tuple[tuple[dict[str, Any], str], ...] = (
         ({"path": "../data.csv"}, "path"),
         ({"test_path": "link.csv"}, "test_path"),
         ({"validation_path": str(tmp_path / "data.csv")}, "validation_path"),
-    ):
+    )
+    for options, field in cases:
         with pytest.raises(InvalidInputError, match=rf"^dataset\.{field}: "):
             opened(tmp_path / "inputs", **options)
 

@@ -30,7 +30,7 @@ def plain(mode: str, colour: Any, size: tuple[int, int] = (9, 8)) -> Image.Image
 
 
 def mean(array: NDArray[np.uint8]) -> list[int]:
-    return np.rint(array.mean(axis=(1, 2))).astype(int).tolist()
+    return [round(float(channel.mean())) for channel in array]
 
 
 def test_images_get_one_size_and_the_channels_first() -> None:
