@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import math
+import warnings
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
@@ -152,8 +153,11 @@ def confusion_matrix(result: SearchResult) -> str | None:
     font = min(9.0, 350 / n_classes)
     # About 14 letters fit into an inch.
     is_crowded = max(len(name) for name in names) * n_classes > 14 * size
-    axes.set_xticks(range(n_classes), names, rotation=90 if is_crowded else 0, fontsize=font)
-    axes.set_yticks(range(n_classes), names, fontsize=font)
+    # People's own names: a dollar in them begins no formula.
+    axes.set_xticks(
+        range(n_classes), names, rotation=90 if is_crowded else 0, fontsize=font, parse_math=False
+    )
+    axes.set_yticks(range(n_classes), names, fontsize=font, parse_math=False)
     axes.set_xlim(-0.5, n_classes - 0.5)
     axes.set_ylim(n_classes - 0.5, -0.5)
     axes.set_aspect("equal")
@@ -195,7 +199,12 @@ def _shortened(name: str, length: int = 14) -> str:
 def _svg(figure: Figure) -> str:
     """The figure as an ``<svg>`` element, the same bytes for the same figure."""
     buffer = io.StringIO()
-    with rc_context({"svg.hashsalt": "transfermask", "svg.fonttype": "none", "font.size": 9}):
+    with (
+        rc_context({"svg.hashsalt": "transfermask", "svg.fonttype": "none", "font.size": 9}),
+        warnings.catch_warnings(),
+    ):
+        # Names in scripts that the font here lacks: the reader's browser has one, letters are written as text.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})
     svg = buffer.getvalue()
     return svg[svg.index("<svg") :]

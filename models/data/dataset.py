@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -68,8 +69,15 @@ class Examples:
 class LabelledData:
     """What a source gives: samples still to be split, and the parts it brings itself.
 
-    ``samples`` names each sample to be split, the same however the source is shifted or relabelled, so that a
-    network is never pretrained on what it will be judged on.
+    Attributes:
+        examples: The samples to be split.
+        class_names: As people know the classes, in the order of their numbers.
+        samples: Names each sample to be split, the same however the source is shifted or relabelled, so that a
+            network is never pretrained on what it will be judged on.
+        validation: The source's own validation part.
+        test: The source's own test part.
+        groups: Of each sample to be split, or None; samples of one group are never in two parts.
+        own_samples: Names of the samples in ``validation`` and ``test``, where the source can give them.
     """
 
     examples: Examples
@@ -77,6 +85,8 @@ class LabelledData:
     samples: tuple[str, ...]
     validation: Examples | None = None
     test: Examples | None = None
+    groups: tuple[str, ...] | None = None
+    own_samples: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +107,15 @@ class DatasetContext:
 class Dataset(Protocol):
     """Reads one source.
 
-    The promise: ``shape`` reads headers and labels at most, ``load`` gives the same data every time, and inputs are
-    raw: what is fitted to data (normalisation) is fitted on the training part, by ``normalised``.
+    The promise: ``shape`` reads headers and labels at most, in bounded memory, ``load`` gives the same data every time,
+    and inputs are raw: what is fitted to data (normalisation) is fitted on the training part, by ``normalised``.
     """
 
     def shape(self) -> DataShape:
-        """Give the shape of a sample and the number of classes.
+        """Give the shape of a sample and the number of classes; of text, the most tokens that a sample can have.
+
+        Texts are padded to the longest of them, which only reading them all would show: what ``load`` gives may be
+        shorter, but is the same for all samples.
 
         Raises:
             InvalidInputError: The source cannot be read as what it claims to be.

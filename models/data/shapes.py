@@ -11,7 +11,8 @@ class DataShape:
     """What a network must take and give.
 
     Attributes:
-        inputs: Shape of one sample per named input, ``{"x": (1, 8, 8)}`` say.
+        inputs: Shape of one sample per named input, ``{"x": (1, 8, 8)}`` say.  Of tokens, ``{"input_ids": (128,)}``
+            say, the length is an upper bound: networks take shorter ones too.
         n_classes: Number of classes, at least 2.
     """
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from models.data.dataset import Dataset, DatasetConfig, Examples
+from models.data.dataset import Dataset, DatasetConfig, Examples, LabelledData
+from models.data.group_split import Rows, group_mates, split_by_group
 from models.randomness import derive_seed
 from search.errors import DataError, InvalidInputError
 
@@ -26,7 +27,7 @@ class PartSizes:
 
 @dataclass(frozen=True, slots=True)
 class PartNames:
-    """Names of the samples in each part; those of a part that the source brings itself have none."""
+    """Names of the samples in each part, and of those that belong to their groups."""
 
     train: frozenset[str] = frozenset()
     validation: frozenset[str] = frozenset()
@@ -75,7 +76,8 @@ def load_task(
     """
     data = dataset.load()
     sizes = part_sizes(dataset, config, field)
-    parts = split(data.examples.labels.numpy(), sizes, seed, field)
+    labels = data.examples.labels.numpy()
+    parts = split(labels, sizes, seed, field, data.groups, data.class_names)
     train, validation, test = parts
     raw_train = data.examples.take(torch.from_numpy(train))
     raw_validation = data.validation or data.examples.take(torch.from_numpy(validation))
@@ -85,8 +87,17 @@ def load_task(
         dataset.normalised(raw_train, raw_validation),
         dataset.normalised(raw_train, raw_test),
         data.class_names,
-        PartNames(*(frozenset(data.samples[index] for index in part) for part in parts)),
+        PartNames(
+            names_of(data, train),
+            names_of(data, validation) | frozenset(data.own_samples.get("validation", ())),
+            names_of(data, test) | frozenset(data.own_samples.get("test", ())),
+        ),
     )
+
+
+def names_of(data: LabelledData, rows: Rows) -> frozenset[str]:
+    """Names of some samples, and of those that belong to their groups."""
+    return frozenset(data.samples[row] for row in group_mates(rows, data.groups))
 
 
 def part_sizes(dataset: Dataset, config: DatasetConfig, field: str = "dataset") -> PartSizes:
@@ -120,8 +131,13 @@ def part_sizes(dataset: Dataset, config: DatasetConfig, field: str = "dataset") 
 
 
 def split(
-    labels: NDArray[np.int64], sizes: PartSizes, seed: int, field: str = "dataset"
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    labels: Rows,
+    sizes: PartSizes,
+    seed: int,
+    field: str = "dataset",
+    groups: Sequence[str] | None = None,
+    class_names: Sequence[str] | None = None,
+) -> tuple[Rows, Rows, Rows]:
     """Choose the samples of each part, every class in proportion.
 
     Args:
@@ -129,6 +145,8 @@ def split(
         sizes: At most N together.
         seed: Of the choice.
         field: Where the source stood in the spec, for errors.
+        groups: ``(N,)`` or None; where given, no group is in two parts, and sizes are upper bounds.
+        class_names: For errors; numbers if None.
 
     Returns:
         Indices of the training, validation and test part; disjoint.
@@ -136,19 +154,31 @@ def split(
     Raises:
         DataError: A class is too small to be in every part, or a part too small for every class.
     """
-    classes, counts = np.unique(labels, return_counts=True)
-    if len(classes) < 2:
-        raise DataError(
-            f"{field}", f"one class, {classes.tolist()}", "labels of at least two classes"
-        )
     wanted = {
         "train_size": sizes.train,
         "validation_size": sizes.validation,
         "test_size": sizes.test,
     }
     parts = {name: size for name, size in wanted.items() if size > 0}
+    _check_classes(labels, parts, field, class_names)
+    if groups is None:
+        chosen = _split_by_class(labels, wanted, seed, field, class_names)
+    else:
+        chosen = split_by_group(labels, groups, parts, seed, field, class_names)
+    nothing = np.zeros(0, dtype=np.int64)
+    train, validation, test = (chosen.get(name, nothing) for name in wanted)
+    return train, validation, test
+
+
+def _check_classes(
+    labels: Rows, parts: Mapping[str, int], field: str, class_names: Sequence[str] | None
+) -> None:
+    classes, counts = np.unique(labels, return_counts=True)
+    if len(classes) < 2:
+        only = [_shown(label, class_names) for label in classes]
+        raise DataError(field, f"one class, [{', '.join(only)}]", "labels of at least two classes")
     if counts.min() < len(parts):
-        rare = classes[counts.argmin()]
+        rare = _shown(classes[counts.argmin()], class_names)
         raise DataError(
             field,
             f"class {rare} with {counts.min()} samples",
@@ -157,11 +187,20 @@ def split(
     for name, size in parts.items():
         if size < len(classes):
             raise DataError(f"{field}.{name}", size, f"at least {len(classes)}, one of each class")
+
+
+def _split_by_class(
+    labels: Rows,
+    wanted: Mapping[str, int],
+    seed: int,
+    field: str,
+    class_names: Sequence[str] | None,
+) -> dict[str, Rows]:
     # Takes a second to load, and processes that only measure never split.
     from sklearn.model_selection import train_test_split  # noqa: PLC0415
 
     remaining = np.arange(len(labels))
-    chosen: dict[str, NDArray[np.int64]] = {}
+    chosen: dict[str, Rows] = {}
     for name, size in wanted.items():
         if size in (0, len(remaining)):
             chosen[name] = remaining[:size]
@@ -175,7 +214,15 @@ def split(
                 random_state=derive_seed(seed, "split", name) % 2**32,
             )
         except ValueError as error:
+            classes, counts = np.unique(labels[remaining], return_counts=True)
+            rare = _shown(classes[counts.argmin()], class_names)
             raise DataError(
-                f"{field}.{name}", f"{size} of {len(remaining)}: {error}", "another size"
+                f"{field}.{name}",
+                f"{size} of {len(remaining)}, of which {counts.min()} of class {rare}: {error}",
+                "another size, or more samples of that class",
             ) from error
-    return chosen["train_size"], chosen["validation_size"], chosen["test_size"]
+    return chosen
+
+
+def _shown(label: np.int64, class_names: Sequence[str] | None) -> str:
+    return str(label) if class_names is None else repr(class_names[int(label)])

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import zipfile
 import zlib
+from collections.abc import Mapping
 from lzma import LZMAError
+from math import prod
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +22,12 @@ from models.data.shapes import DataShape
 from search.errors import DataError, InvalidInputError
 
 MAX_CLASSES = 100_000
+# Of each array as it is read, numbers of at least 4 bytes; labels and groups are counted while a request waits.
+MAX_ARRAY_BYTES = 4 << 30
+MAX_ROWS = 10_000_000
+MAX_GROUP_BYTES = 1 << 30
+# numpy writes 128 bytes and refuses to parse more than 10,000, but reads what is announced, up to 4 GB.
+MAX_HEADER_BYTES = 16_384
 # Divides features that are constant in the training part by 1 instead of by 0.
 SMALLEST_DEVIATION = 1e-8
 
@@ -43,7 +52,7 @@ class ArraysConfig(DatasetConfig):
     path: str = Field(
         min_length=1,
         description="npz file below the inputs folder with x (N, ...) and y (N,), optionally x_validation, "
-        "y_validation, x_test, y_test",
+        "y_validation, x_test, y_test; groups (N,), integers or text, of which none is to be in two parts",
     )
     normalisation: Literal["none", "standard"] = Field(
         "none",
@@ -62,6 +71,7 @@ class Arrays:
         self._path = context.surroundings.inputs.resolve(config.path, field)
         self._headers = _read_headers(self._path, field)
         self._check_headers()
+        _check_sizes(self._headers, self._path.name, field)
 
     def shape(self) -> DataShape:
         """Read the labels to count the classes; of ``x``, the header alone."""
@@ -91,6 +101,7 @@ class Arrays:
             tuple(f"{self._path} {row}" for row in range(self.n_samples())),
             self._own_part("validation", n_classes),
             self._own_part("test", n_classes),
+            groups=self._groups(),
         )
 
     def normalised(self, train: Examples, part: Examples) -> Examples:
@@ -103,6 +114,11 @@ class Arrays:
         deviation = deviation.where(deviation > SMALLEST_DEVIATION, torch.ones(()))
         scaled = (part.inputs["x"] - x.mean(dim=axes, keepdim=True)) / deviation
         return Examples({"x": scaled}, part.labels)
+
+    def _groups(self) -> tuple[str, ...] | None:
+        if "groups" not in self._headers:
+            return None
+        return tuple(str(group) for group in self._read("groups").tolist())
 
     def _own_part(self, name: str, n_classes: int) -> Examples | None:
         return self._examples(f"_{name}", n_classes) if name in self.own_parts() else None
@@ -175,6 +191,29 @@ class Arrays:
                 )
 
 
+def _check_sizes(headers: Mapping[str, Header], file: str, field: str) -> None:
+    """Refuse arrays that are too large, or groups that fit no samples, before any is read."""
+    for name, (shape, dtype) in headers.items():
+        if shape[:1] > (MAX_ROWS,):
+            raise InvalidInputError(
+                field, f"{file}: {name} with {shape[0]:,} rows", f"at most {MAX_ROWS:,}"
+            )
+        size = prod(shape) * max(dtype.itemsize, np.dtype(np.float32).itemsize)
+        largest = MAX_GROUP_BYTES if name == "groups" else MAX_ARRAY_BYTES
+        if size > largest:
+            raise InvalidInputError(
+                field, f"{file}: {name} {dtype} {shape}, {size:,} bytes", f"at most {largest:,}"
+            )
+    if "groups" in headers:
+        shape, dtype = headers["groups"]
+        if shape != headers["x"][0][:1] or dtype.kind not in "iuU":
+            raise InvalidInputError(
+                field,
+                f"groups {dtype} {shape}",
+                f"integers or text of shape {headers['x'][0][:1]}, one for each row of x",
+            )
+
+
 def _read_headers(path: Path, field: str) -> dict[str, Header]:
     """Shape and type of every array in the file, without reading any.
 
@@ -184,16 +223,13 @@ def _read_headers(path: Path, field: str) -> dict[str, Header]:
     headers: dict[str, Header] = {}
     try:
         with zipfile.ZipFile(path) as archive:
-            for name in archive.namelist():
-                with archive.open(name) as member:
-                    version = npy_format.read_magic(member)
-                    read = (
-                        npy_format.read_array_header_1_0
-                        if version == (1, 0)
-                        else npy_format.read_array_header_2_0
-                    )
-                    shape, _, dtype = read(member)
-                    headers[name.removesuffix(".npy")] = (shape, dtype)
+            for member in archive.infolist():
+                name = member.filename.removesuffix(".npy")
+                if name in headers or name == member.filename:
+                    raise ValueError(f"a member {member.filename[:100]!a}, not every array once")
+                if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                    raise ValueError(f"{name} packed by method {member.compress_type}")
+                headers[name] = _read_header(archive, member)
     except UNREADABLE as error:
         raise InvalidInputError(
             field, f"{path.name}: {error}", "an npz file as numpy.savez(path, x=x, y=y) writes it"
@@ -206,3 +242,21 @@ def _read_headers(path: Path, field: str) -> dict[str, Header]:
                 "plain numbers; convert it, x.astype('float32') say, and save again",
             )
     return headers
+
+
+def _read_header(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Header:
+    """Shape and type of one array; what it announces is compared with what the archive does."""
+    with archive.open(member) as file:
+        start = io.BytesIO(file.read(MAX_HEADER_BYTES))
+    version = npy_format.read_magic(start)
+    read = (
+        npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
+    )
+    shape, _, dtype = read(start)
+    size = start.tell() + prod(shape) * dtype.itemsize
+    # The size of pickled objects is nowhere announced; they are refused in any case.
+    if min(shape, default=0) < 0 or (size != member.file_size and not dtype.hasobject):
+        raise ValueError(
+            f"{member.filename} of {member.file_size:,} bytes, where its header announces {size:,}"
+        )
+    return shape, dtype

@@ -12,8 +12,8 @@ from typing import Literal
 import numpy as np
 import torch
 
-from models.data.dataset import Dataset, DatasetConfig, Examples
-from models.data.splits import PartNames, PartSizes, part_sizes, split
+from models.data.dataset import Dataset, DatasetConfig, Examples, LabelledData
+from models.data.splits import PartNames, PartSizes, names_of, part_sizes, split
 from models.randomness import derive_seed
 from search.errors import DataError
 
@@ -66,19 +66,19 @@ def load_retention(
         DataError: Too few samples, alone or in one class; names both numbers.
     """
     data, sizes = dataset.load(), part_sizes(dataset, config, field)
-    drawing = _Drawing(data.samples, data.examples, seed, field)
+    drawing = _Drawing(data, seed, field)
     validation, test = data.validation, data.test
-    held_out = frozenset[str]()
+    held_out = frozenset(name for names in data.own_samples.values() for name in names)
     if validation is None:
         taken = target.train | target.test
         rows = drawing.rows("validation", sizes.validation, config.validation_size, taken)
         validation = data.examples.take(rows)
-        held_out |= {data.samples[row] for row in rows.tolist()}
+        held_out |= names_of(data, rows.numpy())
     if test is None:
         taken = target.train | target.validation | held_out
         rows = drawing.rows("test", sizes.test, config.test_size, taken)
         test = data.examples.take(rows)
-        held_out |= {data.samples[row] for row in rows.tolist()}
+        held_out |= names_of(data, rows.numpy())
     judged = held_out | target.validation | target.test
     rest = data.examples.take(drawing.without(judged))
     if len(rest) == 0:
@@ -92,14 +92,13 @@ def load_retention(
 class _Drawing:
     """Draws parts of named samples."""
 
-    samples: tuple[str, ...]
-    examples: Examples
+    data: LabelledData
     seed: int
     field: str
 
     def without(self, taken: frozenset[str]) -> torch.Tensor:
         """Rows of the samples that have none of these names."""
-        rows = [row for row, name in enumerate(self.samples) if name not in taken]
+        rows = [row for row, name in enumerate(self.data.samples) if name not in taken]
         return torch.tensor(rows, dtype=torch.int64)
 
     def rows(
@@ -127,5 +126,8 @@ class _Drawing:
         size = min(size, len(free))
         sizes = PartSizes(0, size, 0) if part == "validation" else PartSizes(0, 0, size)
         seed = derive_seed(self.seed, part)
-        parts = split(self.examples.labels[free].numpy(), sizes, seed, self.field)
+        data, chosen = self.data, free.tolist()
+        groups = None if data.groups is None else [data.groups[row] for row in chosen]
+        labels = data.examples.labels[free].numpy()
+        parts = split(labels, sizes, seed, self.field, groups, data.class_names)
         return free[torch.from_numpy(np.concatenate(parts))]

@@ -30,6 +30,23 @@ def test_a_file_below_the_folder_is_found(folder: InputFolder) -> None:
     assert folder.resolve("sets/a.npz", "dataset.path").read_bytes() == b"a"
 
 
+def test_a_folder_below_the_folder_is_found_and_files_are_none(folder: InputFolder) -> None:
+    found = folder.resolve_folder("sets", "dataset.path")
+    assert [path.name for path in found.iterdir()] == ["a.npz"]
+    assert folder.resolve_folder(".", "dataset.path") == folder.root.resolve()
+    (folder.root / "up").symlink_to(folder.root.parent)
+    for path, expected in (
+        ("sets/a.npz", "an existing folder"),
+        ("missing", "an existing folder"),
+        ("..", "a folder inside"),
+        ("up", "a folder inside"),
+        ("a\0b", "a path that the system can look up"),
+        (str(folder.root / "sets"), "a path relative to"),
+    ):
+        with pytest.raises(InvalidInputError, match=rf"^dataset\.path: .*{expected}"):
+            folder.resolve_folder(path, "dataset.path")
+
+
 def test_a_link_that_stays_inside_is_followed(folder: InputFolder) -> None:
     (folder.root / "link.npz").symlink_to("sets/a.npz")
     assert folder.resolve("link.npz", "dataset.path").read_bytes() == b"a"

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import tracemalloc
+import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +15,7 @@ import torch
 
 from models.data.dataset import DatasetContext
 from models.data.splits import load_task
+from models.datasets import arrays
 from models.datasets.arrays import Arrays, ArraysConfig
 from models.surroundings import Surroundings
 from search.errors import DataError, InvalidInputError
@@ -140,6 +145,90 @@ def test_damaged_compressed_data_are_refused(tmp_path: Path) -> None:
     (tmp_path / "data.npz").write_bytes(content)
     with pytest.raises(InvalidInputError, match=r"dataset\.path"):
         opened(tmp_path).load()
+
+
+def test_groups_are_read_and_divide_no_group(tmp_path: Path) -> None:
+    for groups in (np.arange(60) // 4, np.array([f"person {row // 4}" for row in range(60)])):
+        dataset = opened(saved(tmp_path, x=X, y=Y, groups=groups))
+        data = dataset.load()
+        assert data.groups == tuple(str(group) for group in groups)
+        names = load_task(dataset, ArraysConfig(path="data.npz"), seed=0).names
+        owner = dict(zip(data.samples, data.groups, strict=True))
+        parts = [{owner[n] for n in part} for part in (names.train, names.validation, names.test)]
+        assert len(set.union(*parts)) == sum(len(part) for part in parts) == 15
+
+
+def test_groups_that_fit_no_samples_are_refused(tmp_path: Path) -> None:
+    for groups in (np.arange(59), np.arange(60) / 2, np.zeros((60, 2), dtype=int)):
+        with pytest.raises(InvalidInputError, match=r"groups .* one for each row of x"):
+            opened(saved(tmp_path, x=X, y=Y, groups=groups))
+
+
+def header(shape: tuple[int, ...], dtype: str = "<f4") -> bytes:
+    buffer = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        buffer, {"descr": dtype, "fortran_order": False, "shape": shape}
+    )
+    return buffer.getvalue()
+
+
+def packed(folder: Path, members: Mapping[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> Path:
+    """Write an archive member by member, each beside honest labels."""
+    labels = io.BytesIO()
+    np.save(labels, Y)
+    with zipfile.ZipFile(folder / "data.npz", "w", method) as archive:
+        for name, content in {"y.npy": labels.getvalue(), **members}.items():
+            archive.writestr(name, content)
+    return folder
+
+
+LONG_HEADER = b"\x93NUMPY\x02\x00" + (20 << 20).to_bytes(4, "little") + bytes(20 << 20)
+BOMBS: dict[str, tuple[dict[str, bytes], int, str]] = {
+    "announces a terabyte": (
+        {"x.npy": header((60, 1 << 32)) + bytes(100)},
+        8,
+        "its header announces",
+    ),
+    "rows without end": ({"x.npy": header((1 << 40, 1)) + bytes(100)}, 8, "its header announces"),
+    "negative": ({"x.npy": header((-60, 4))}, 8, "its header announces"),
+    "less than announced": ({"x.npy": header((60, 4)) + bytes(100)}, 8, "its header announces"),
+    "a header without end": ({"x.npy": LONG_HEADER}, 8, "data.npz"),
+    "packed otherwise": (
+        {"x.npy": header((60, 4)) + bytes(960)},
+        zipfile.ZIP_LZMA,
+        "packed by method",
+    ),
+    "two of one name": ({"x": header((60, 9)), "x.npy": header((60, 4)) + bytes(960)}, 8, "once"),
+}
+
+
+@pytest.mark.parametrize("case", BOMBS)
+def test_archives_that_lie_about_sizes_are_refused_in_little_memory(
+    tmp_path: Path, case: str
+) -> None:
+    members, method, expected = BOMBS[case]
+    packed(tmp_path, members, method)
+    tracemalloc.start()
+    try:
+        with pytest.raises(InvalidInputError, match=rf"^dataset\.path: .*{expected}"):
+            opened(tmp_path)
+        assert tracemalloc.get_traced_memory()[1] < 5 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_an_honest_archive_of_more_than_memory_is_for_is_refused_before_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.savez_compressed(tmp_path / "data.npz", x=np.zeros((60, 10_000), np.uint8), y=Y)
+    assert (tmp_path / "data.npz").stat().st_size < 10_000
+    monkeypatch.setattr(arrays, "MAX_ARRAY_BYTES", 1_000_000)
+    message = r"data\.npz: x uint8 \(60, 10000\), 2,400,000 bytes given, expected at most 1,000,000"
+    with pytest.raises(InvalidInputError, match=message):
+        opened(tmp_path)
+    monkeypatch.setattr(arrays, "MAX_ROWS", 50)
+    with pytest.raises(InvalidInputError, match="x with 60 rows given, expected at most 50"):
+        opened(tmp_path)
 
 
 def test_a_path_that_leads_out_is_refused_by_its_field(tmp_path: Path) -> None:

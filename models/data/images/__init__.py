@@ -1,0 +1,1 @@
+"""Folders of images: which files they hold, and what becomes of each."""

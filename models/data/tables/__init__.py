@@ -1,0 +1,1 @@
+"""Tables that people bring: csv, tsv, jsonl and parquet, row by row in bounded memory."""
