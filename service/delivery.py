@@ -27,7 +27,6 @@ from service.composition import ARTIFACTS_FOLDER, Workbench
 from service.explanation import report_genes, report_pairs
 from service.job_files import GRAFTED, REPORT, WEIGHTS
 from service.judgement import read_test
-from service.report import render_report
 from service.result import (
     BaselineReport,
     Baselines,
@@ -79,6 +78,9 @@ def deliver(
     scores = _read_test_once(found, bench, decisions)
     _write_weights(found.final.winner, bench, folder)
     result = _result(found, scores, options, bench, seconds)
+    # matplotlib takes a second to load, and only a search that has come to its end draws.
+    from service.report import render_report  # noqa: PLC0415
+
     write_atomically(folder / REPORT, render_report(result, options.name).encode())
     shutil.rmtree(folder / ARTIFACTS_FOLDER, ignore_errors=True)
     return result
