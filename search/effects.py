@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy.special import ndtri
 
 from search.evaluation import Evaluation
 from search.observations import FloatArray, Observations, evenly_spaced
@@ -99,7 +99,7 @@ def _strongest_pairs(fit: GaussianProcessFit, n_genes: int) -> tuple[PairEffect,
 
 
 def _intervals(means: FloatArray, deviations: FloatArray) -> tuple[Interval, ...]:
-    margin = float(stats.norm.ppf((1 + CONFIDENCE) / 2))
+    margin = float(ndtri((1 + CONFIDENCE) / 2))
     return tuple(
         Interval(mean, mean - margin * deviation, mean + margin * deviation)
         for mean, deviation in zip(means.tolist(), deviations.tolist(), strict=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import stdtrit
 
 CONFIDENCE = 0.95
 
@@ -75,4 +75,4 @@ def _t_interval(mean: float, variance: float, freedom: float) -> Interval:
 
 def _quantile(freedom: float) -> float:
     """Student's, for both sides together."""
-    return float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom))
+    return float(stdtrit(freedom, (1 + CONFIDENCE) / 2))

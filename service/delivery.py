@@ -28,7 +28,6 @@ from service.composition import ARTIFACTS_FOLDER, Workbench
 from service.explanation import report_genes, report_pairs, report_rungs
 from service.job_files import GRAFTED, REPORT, WEIGHTS
 from service.judgement import read_test
-from service.report import render_report
 from service.result import (
     BaselineReport,
     Baselines,
@@ -81,6 +80,9 @@ def deliver(
     _write_weights(found.final.winner, bench, folder)
     _check_weights(bench, folder)
     result = _result(found, scores, options, bench, seconds)
+    # matplotlib takes a second to load, and only a search that has come to its end draws.
+    from service.report import render_report  # noqa: PLC0415
+
     write_atomically(folder / REPORT, render_report(result, options.name).encode())
     shutil.rmtree(folder / ARTIFACTS_FOLDER, ignore_errors=True)
     return result

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import transfermask
 from search.ledger import DecisionRow, JsonLinesLedger, canonical_json
 
 SPEC = {
@@ -38,9 +39,8 @@ import service.library, sklearn.datasets, sklearn.model_selection
 # What torch loads for its first convolution is none of the chunk's.
 torch.nn.functional.conv2d(torch.randn(2, 3, 8, 8), torch.randn(4, 3, 3, 3))
 pages = int(pathlib.Path("/proc/self/statm").read_text().split()[0])
-if headroom := int(sys.argv[2]):
-    limit = pages * resource.getpagesize() + headroom
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+limit = pages * resource.getpagesize() + int(sys.argv[2])
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 print(transfermask.search(json.loads(sys.argv[3]), folder=sys.argv[1]).mask)
 """
 
@@ -49,9 +49,9 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def search(folder: Path, headroom_bytes: int = 0) -> str:
+def search_with_little_memory(folder: Path) -> str:
     ran = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(folder), str(headroom_bytes), json.dumps(SPEC)],
+        [sys.executable, "-c", PROGRAM, str(folder), str(HEADROOM_BYTES), json.dumps(SPEC)],
         capture_output=True,
         text=True,
         check=False,
@@ -59,12 +59,13 @@ def search(folder: Path, headroom_bytes: int = 0) -> str:
         env=os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
     )
     assert ran.returncode == 0, ran.stderr
-    return ran.stdout
+    return ran.stdout.strip()
 
 
+@pytest.mark.usefixtures("blank_report")
 def test_chunks_that_do_not_fit_are_halved_in_the_ledger_and_replayed(tmp_path: Path) -> None:
     limited = tmp_path / "limited"
-    mask = search(limited, HEADROOM_BYTES)
+    mask = search_with_little_memory(limited)
     rows = list(JsonLinesLedger(limited / "ledger.jsonl").rows())
     sizes = [row.value for row in rows if isinstance(row, DecisionRow) and row.name == "chunk_size"]
     assert sizes
@@ -76,5 +77,5 @@ def test_chunks_that_do_not_fit_are_halved_in_the_ledger_and_replayed(tmp_path: 
     (resumed / "spec.json").write_bytes((limited / "spec.json").read_bytes())
     lines = (limited / "ledger.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
     (resumed / "ledger.jsonl").write_text("".join(lines[:-3]), encoding="utf-8")
-    assert search(resumed) == mask
+    assert transfermask.search(SPEC, folder=resumed).mask == mask
     assert canonical_json(JsonLinesLedger(resumed / "ledger.jsonl").rows()) == canonical_json(rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import runpy
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,8 +12,10 @@ from torch import nn
 
 import transfermask
 from search.errors import GenomeLengthError, InvalidInputError
+from service.result import SearchResult
 from tests.service.server_process import QUICK_SPEC
 
+without_report = pytest.mark.usefixtures("blank_report")
 ROOT = Path(__file__).parent.parent
 OPTIONS = {
     "budget": {"evaluations": 8},
@@ -54,6 +57,7 @@ def test_own_modules_and_arrays_are_searched_and_resumed(tmp_path: Path) -> None
         assert (tmp_path / name).exists()
 
 
+@without_report
 @pytest.mark.parametrize("metric", ["balanced_accuracy", "log_loss"])
 def test_own_modules_are_searched_by_other_metrics(metric: str, tmp_path: Path) -> None:
     options = OPTIONS | {"fitness": {"metric": metric}}
@@ -71,6 +75,7 @@ def test_own_modules_have_no_source_task_to_keep(tmp_path: Path) -> None:
         )
 
 
+@without_report
 def test_own_modules_are_measured_in_several_processes_if_these_can_import_them(
     tmp_path: Path,
 ) -> None:
@@ -94,6 +99,7 @@ def test_a_spec_alone_is_enough(tmp_path: Path) -> None:
     assert len(result.mask) == 3
 
 
+@without_report
 def test_a_folder_of_another_search_is_refused_and_left_alone(tmp_path: Path) -> None:
     transfermask.search(QUICK_SPEC, folder=tmp_path)
     before = (tmp_path / "ledger.jsonl").read_bytes()
@@ -102,6 +108,7 @@ def test_a_folder_of_another_search_is_refused_and_left_alone(tmp_path: Path) ->
     assert (tmp_path / "ledger.jsonl").read_bytes() == before
 
 
+@without_report
 def test_other_data_in_the_same_folder_are_refused(tmp_path: Path) -> None:
     source, target = network(), network()
     transfermask.search(OPTIONS, source=source, target=target, data=data(), folder=tmp_path)
@@ -142,13 +149,20 @@ def test_a_wrong_option_is_named() -> None:
 
 
 def test_the_example_of_own_modules_runs(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    search = transfermask.search
+
+    def small_search(options: dict[str, object], **own: Any) -> SearchResult:
+        return search(options | OPTIONS, **own)
+
+    monkeypatch.setattr(transfermask, "search", small_search)
     example = runpy.run_path(str(ROOT / "examples" / "own_modules.py"))
     example["main"](str(tmp_path), evaluations=8)
     assert "test accuracy" in capsys.readouterr().out
 
 
+@without_report
 def test_another_architecture_with_the_same_weights_is_another_search(tmp_path: Path) -> None:
     source, target = network(), network()
     transfermask.search(OPTIONS, source=source, target=target, data=data(), folder=tmp_path)
@@ -159,6 +173,7 @@ def test_another_architecture_with_the_same_weights_is_another_search(tmp_path: 
         transfermask.search(OPTIONS, source=tanh[0], target=tanh[1], data=data(), folder=tmp_path)
 
 
+@without_report
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
 def test_modules_of_other_dtypes_are_searched(dtype: torch.dtype, tmp_path: Path) -> None:
     source, target = network().to(dtype), network().to(dtype)
@@ -169,6 +184,7 @@ def test_modules_of_other_dtypes_are_searched(dtype: torch.dtype, tmp_path: Path
     assert len(result.mask) == 2
 
 
+@without_report
 def test_an_interrupted_start_of_a_folder_can_be_gone_on_with(tmp_path: Path) -> None:
     transfermask.search(QUICK_SPEC, folder=tmp_path)
     before = (tmp_path / "spec.json").stat().st_mtime_ns

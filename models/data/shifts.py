@@ -11,7 +11,6 @@ from typing import Annotated, Literal
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
-from scipy import ndimage
 
 from search.registry import PluginConfig
 
@@ -97,6 +96,8 @@ class Rotate(_Shift):
 
     def images(self, x: Images) -> Images:
         """Turn, with linear interpolation."""
+        from scipy import ndimage  # noqa: PLC0415 - takes a while to load, and few searches turn images
+
         turned = ndimage.rotate(x, self.degrees, axes=(3, 2), reshape=False, order=1)
         return np.ascontiguousarray(turned, dtype=np.float32)
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator
-from scipy import stats
 
 from search.evaluation import SEARCH_REPLICATE, Candidate, Evaluation
 from search.genome import Genome
@@ -123,6 +122,9 @@ class RungScreen:
     def correlations(self) -> dict[int, float]:
         """Rank correlation of each rung, by its steps, with the search fidelity; only of those that were measured."""
         top = self._scores.get(self._top, {})
+        # A second to load, which only searches with rungs need.
+        from scipy.stats import spearmanr  # noqa: PLC0415
+
         found = {}
         for fidelity, own in self._scores.items():
             if fidelity == self._top:
@@ -132,7 +134,7 @@ class RungScreen:
                 scores = [own[genome] for genome in shared], [top[genome] for genome in shared]
                 # Where all scores are alike there is no ranking to follow.
                 is_flat = any(len(set(values)) == 1 for values in scores)
-                found[fidelity] = 0.0 if is_flat else float(stats.spearmanr(*scores).statistic)
+                found[fidelity] = 0.0 if is_flat else float(spearmanr(*scores).statistic)
         return found
 
     def agreements(self) -> tuple[RungAgreement, ...]:

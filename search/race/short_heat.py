@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from scipy import stats
+from scipy.special import stdtrit
 
 from search.evaluation import RACE_REPLICATE, Arm, Candidate, Evaluation
 from search.genome import Genome
@@ -115,5 +115,5 @@ class _Test:
         """Difference of two means from which on it is no chance."""
         if self.noise.paired is None:
             return math.inf
-        quantile = float(stats.t.isf(DROP_ERROR / self.n_tests, self.noise.degrees))
+        quantile = -float(stdtrit(self.noise.degrees, DROP_ERROR / self.n_tests))
         return quantile * self.noise.paired * math.sqrt(2 / self.n_replicates)

@@ -195,6 +195,12 @@ def ledger_of(config: OptimizerConfig, rows: Sequence[Row] = ()) -> list[Row]:
     return ledger.rows()
 
 
+@cache
+def left_alone(config: OptimizerConfig) -> list[Row]:
+    """The ledger of a study that nothing happens to."""
+    return ledger_of(config)
+
+
 def candidates_of(rows: Sequence[Row]) -> list[Candidate]:
     return [row.evaluation.candidate for row in rows if isinstance(row, EvaluationRow)]
 
@@ -209,7 +215,7 @@ def ends_of_chunks(rows: Sequence[Row]) -> list[int]:
 def test_killed_anywhere_and_started_again_it_leaves_the_ledger_of_one_left_alone(
     config: OptimizerConfig,
 ) -> None:
-    alone = ledger_of(config)
+    alone = left_alone(config)
     ends = ends_of_chunks(alone)
     rng = np.random.default_rng(len(alone))
     for count in [0, *rng.choice(ends, min(N_KILLS, len(ends)), replace=False).tolist()]:
@@ -217,7 +223,7 @@ def test_killed_anywhere_and_started_again_it_leaves_the_ledger_of_one_left_alon
 
 
 def test_a_study_measures_masks_of_its_genes_and_none_twice(config: OptimizerConfig) -> None:
-    candidates = candidates_of(ledger_of(config))
+    candidates = candidates_of(left_alone(config))
     assert len({candidate.key for candidate in candidates}) == len(candidates)
     assert {candidate.genome.n_genes for candidate in candidates} == {STUDY_GENES}
     assert all(0 <= candidate.replicate < RACE_REPLICATE for candidate in candidates)

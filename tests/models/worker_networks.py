@@ -95,8 +95,11 @@ def misbehaving_task(folder: Path) -> Task:
     )
 
 
-def doing(*misdeeds: str, steps: int = 1) -> Candidate:
-    """A candidate of that task that transfers the layers of some misdeeds and keeps the rest."""
+def doing(*misdeeds: str, steps: int = 0) -> Candidate:
+    """A candidate of that task that transfers the layers of some misdeeds and keeps the rest.
+
+    Unless it is to be trained, it misbehaves when it is scored: a new worker's first optimizer takes seconds to load.
+    """
     return Candidate(Genome(tuple(name not in misdeeds for name in [*MISDEEDS, "head"])), steps)
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 
 import pytest
 
 from search.decisions import DecisionLog
 from search.evaluation import Arm, Candidate, Evaluation
 from search.genome import Genome, keep_all
-from search.ledger import InMemoryLedger, canonical_json
+from search.ledger import InMemoryLedger, Row, canonical_json
 from search.optimizer import SearchProblem
 from search.optimizers import OPTIMIZERS, build_optimizer
 from search.optimizers.genetic import GeneticConfig
@@ -97,24 +98,29 @@ def test_an_optimizer_that_only_repeats_itself_ends_as_exhausted() -> None:
     assert len(outcome.evaluations) == 2
 
 
+def search(name: str, ledger: InMemoryLedger) -> StudyOutcome:
+    problem = SearchProblem(6, 40, 80)
+    optimizer = OPTIMIZERS.plugin(name)(OPTIMIZERS.config(name).model_validate({}), problem, 5)  # type: ignore[call-arg]
+    evaluator = HiddenMaskEvaluator(hidden_mask(6))
+    bench = RecordedEvaluator(evaluator, ledger, DecisionLog(ledger), chunk_size=1)
+    return Study(optimizer, bench, problem, Arm(0.001)).run()
+
+
+@cache
+def left_alone(name: str) -> tuple[StudyOutcome, list[Row]]:
+    ledger = InMemoryLedger()
+    return search(name, ledger), ledger.rows()
+
+
 @pytest.mark.parametrize("name", ["genetic", "annealing", "random", "exhaustive"])
 @pytest.mark.parametrize("n_rows_kept", [0, 7, 23, 40])
 def test_a_search_resumed_from_any_point_ends_with_the_ledger_of_one_left_alone(
     name: str, n_rows_kept: int
 ) -> None:
-    def search(ledger: InMemoryLedger) -> StudyOutcome:
-        problem = SearchProblem(8, 40, 300)
-        optimizer = OPTIMIZERS.plugin(name)(OPTIMIZERS.config(name).model_validate({}), problem, 5)  # type: ignore[call-arg]
-        bench = RecordedEvaluator(
-            HiddenMaskEvaluator(HIDDEN), ledger, DecisionLog(ledger), chunk_size=1
-        )
-        return Study(optimizer, bench, problem, Arm(0.001)).run()
-
-    alone = InMemoryLedger()
-    outcome = search(alone)
-    resumed = InMemoryLedger(alone.rows()[:n_rows_kept])
-    assert search(resumed) == outcome
-    assert canonical_json(resumed.rows()) == canonical_json(alone.rows())
+    outcome, rows = left_alone(name)
+    resumed = InMemoryLedger(rows[:n_rows_kept])
+    assert search(name, resumed) == outcome
+    assert canonical_json(resumed.rows()) == canonical_json(rows)
 
 
 @pytest.mark.parametrize("n_chunks", range(1, 5))

@@ -35,6 +35,8 @@ def status_here(monkeypatch: pytest.MonkeyPatch, *arguments: str, stdin: str) ->
     """Run a command in this process, which has torch already; any exception but the exit fails the test."""
     monkeypatch.setattr(sys, "argv", ["transfermask", *arguments])
     monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
+    # A command that computes would begin again in the place of this very process.
+    monkeypatch.setattr("service.settings.restart_to_compute", lambda: None)
     with pytest.raises(SystemExit) as ended:
         main()
     return ended.value.code
@@ -46,19 +48,23 @@ def test_help_does_not_wait_for_torch() -> None:
     assert "serve" in transfermask("--help").stdout
 
 
-def test_genes_are_shown_from_standard_input() -> None:
-    shown = transfermask("genes", "-", stdin=json.dumps(QUICK_SPEC))
-    assert shown.returncode == 0, shown.stderr
-    assert "3 genes" in shown.stdout
+def test_genes_are_shown_from_standard_input(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert status_here(monkeypatch, "genes", "-", stdin=json.dumps(QUICK_SPEC)) == 0
+    assert "3 genes" in capsys.readouterr().out
 
 
-def test_bench_times_plans_and_shows_one_to_pin(monkeypatch: pytest.MonkeyPatch) -> None:
-    shown = transfermask("bench", "-", stdin=json.dumps(QUICK_SPEC), COLUMNS="300")
-    assert shown.returncode == 0, shown.stderr
-    assert "loop, " in shown.stdout
-    assert "stacked x 2, " in shown.stdout
-    pinned = shown.stdout.rpartition('"plan": ')[2]
-    assert Plan.model_validate_json(pinned).label in shown.stdout
+def test_bench_times_plans_and_shows_one_to_pin(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    assert status_here(monkeypatch, "bench", "-", stdin=json.dumps(QUICK_SPEC)) == 0
+    shown = capsys.readouterr().out
+    assert "loop, " in shown
+    assert "stacked x 2, " in shown
+    pinned = shown.rpartition('"plan": ')[2]
+    assert Plan.model_validate_json(pinned).label in shown
     spec = json.dumps(QUICK_SPEC | {"plan": json.loads(pinned)})
     assert status_here(monkeypatch, "genes", "-", stdin=spec) == 0
 
@@ -94,7 +100,9 @@ def test_settings_that_cannot_be_are_explained_by_their_names() -> None:
     assert "TRANSFERMASK_ALLOW_INSECURE_HOST=true" in opened.stderr
 
 
-def test_a_search_runs_without_a_service_and_goes_on_where_it_was(tmp_path: Path) -> None:
+def test_a_search_runs_without_a_service_and_goes_on_where_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     output = tmp_path / "output"
     arguments = ("search", "-", "--output", str(output))
     first = transfermask(*arguments, stdin=json.dumps(QUICK_SPEC))
@@ -102,15 +110,13 @@ def test_a_search_runs_without_a_service_and_goes_on_where_it_was(tmp_path: Path
     assert "Verdict" in first.stdout
     result = json.loads((output / "result.json").read_text(encoding="utf-8"))
     ledger = (output / "ledger.jsonl").read_bytes()
-    again = transfermask(*arguments, stdin=json.dumps(QUICK_SPEC))
-    assert again.returncode == 0, again.stderr
+    assert status_here(monkeypatch, *arguments, stdin=json.dumps(QUICK_SPEC)) == 0
     assert (output / "ledger.jsonl").read_bytes() == ledger
     assert (
         json.loads((output / "result.json").read_text(encoding="utf-8"))["mask"] == result["mask"]
     )
-    other = transfermask(*arguments, stdin=json.dumps(QUICK_SPEC | {"seed": 1}))
-    assert other.returncode == 2
-    assert "that of this very spec" in other.stderr
+    assert status_here(monkeypatch, *arguments, stdin=json.dumps(QUICK_SPEC | {"seed": 1})) == 2
+    assert "that of this very spec" in capsys.readouterr().err
 
 
 def test_two_searches_never_share_a_folder(tmp_path: Path) -> None:

@@ -11,7 +11,14 @@ import psutil
 import pytest
 from safetensors import safe_open
 
+from models.inputs import InputFolder
+from search.ledger import EvaluationRow, InMemoryLedger, canonical_json
+from service.database import connect
 from service.errors import ServiceError
+from service.pipeline import run_search
+from service.spec import SearchSpec
+from service.sql_ledger import SqlLedger
+from service.store import SearchStore
 from tests.service.server_process import QUICK_SPEC, ServerProcess
 from tests.service.waiting import wait_until
 
@@ -63,6 +70,7 @@ def test_a_search_goes_from_its_spec_to_its_result(server: ServerProcess, tmp_pa
     assert not server.settings.job_dir(search_id).exists()
 
 
+@pytest.mark.usefixtures("blank_report")
 def test_a_search_survives_the_death_of_its_child_and_of_its_service(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with ServerProcess(data) as server:
@@ -78,9 +86,18 @@ def test_a_search_survives_the_death_of_its_child_and_of_its_service(tmp_path: P
         assert server.client.wait(search_id, poll_seconds=0.1)["status"] == "succeeded"
         survived = list(server.client.evaluations(search_id))
         assert len(set(keys_of(survived))) == len(survived)
-        untouched_id = server.client.submit(LONG_SPEC)["id"]
-        assert server.client.wait(untouched_id, poll_seconds=0.1)["status"] == "succeeded"
-        assert list(server.client.evaluations(untouched_id)) == survived
+    untouched = InMemoryLedger()
+    run_search(
+        SearchSpec.model_validate(LONG_SPEC),
+        ledger=untouched,
+        folder=tmp_path / "untouched",
+        inputs=InputFolder(server.settings.inputs_dir),
+    )
+    engine = connect(server.settings.sqlalchemy_url)
+    rows = SqlLedger(engine, search_id, fencing_token=0).rows()
+    engine.dispose()
+    assert canonical_json(rows) == canonical_json(untouched.rows())
+    assert len(survived) == sum(isinstance(row, EvaluationRow) for row in rows)
 
 
 def test_a_running_search_is_cancelled_and_its_process_is_gone(server: ServerProcess) -> None:
@@ -136,9 +153,6 @@ def test_a_service_that_is_asked_to_end_puts_its_search_back(tmp_path: Path) -> 
         child = server.child()
         server.end(signal.SIGTERM)
         assert not child.is_running()
-    from service.database import connect
-    from service.store import SearchStore
-
     engine = connect(server.settings.sqlalchemy_url)
     assert SearchStore(engine).get(search_id)["status"] == "queued"
     engine.dispose()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,7 @@ from tests.service.server_process import QUICK_SPEC
 
 FUSED = {"layout": "vmap", "chunks": [1, 2, 4], "threads": 1}
 IN_TWO_PROCESSES = FUSED | {"processes": 2}
+pytestmark = pytest.mark.usefixtures("blank_report")
 PHASES = ["preparing", "search", "race", "final"]
 
 
@@ -81,7 +83,7 @@ class Finished:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    """The search that nothing happens to, for all who only look at it."""
+    """The search that nothing happens to, for all who only look at it; its report is drawn."""
     ledger, folder = InMemoryLedger(), tmp_path_factory.mktemp("finished")
     told: list[Progress] = []
     result = run_search(
@@ -242,16 +244,22 @@ def test_with_equal_networks_every_mask_scores_alike_and_nothing_is_claimed(tmp_
     assert result.noise.paired == pytest.approx(0.0, abs=1e-9)
 
 
-def test_the_test_split_is_read_once_and_after_everything_else(tmp_path: Path) -> None:
-    ledger = InMemoryLedger()
-    first = run(spec(), ledger, tmp_path / "first")
+def test_the_test_split_is_read_once_and_after_everything_else(
+    finished: Finished, tmp_path: Path
+) -> None:
+    ledger = InMemoryLedger(finished.ledger.rows())
     decisions = [row.name for row in ledger.rows() if isinstance(row, DecisionRow)]
     assert decisions == ["plan", "gene_priors", "test"]
     assert isinstance(ledger.rows()[-1], DecisionRow)
     # The files it was read from are gone, and the answer is still there.
-    assert not (tmp_path / "first" / "final").exists()
-    again = run(spec(), ledger, tmp_path / "first")
-    assert again.test == first.test
+    assert not (finished.folder / "final").exists()
+    copied = shutil.copytree(finished.folder, tmp_path / "again")
+    again = run(spec(), ledger, copied)
+    assert again.test == finished.result.test
+
+
+def test_the_report_lies_beside_the_weights(finished: Finished) -> None:
+    assert "<svg" in (finished.folder / "report.html").read_text(encoding="utf-8")
 
 
 def test_progress_goes_through_the_phases_to_the_end(finished: Finished) -> None:

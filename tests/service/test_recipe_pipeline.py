@@ -23,6 +23,7 @@ from service.spec import SearchSpec
 from tests.service.server_process import QUICK_SPEC
 from tests.service.test_pipeline import FUSED, DyingLedger, KilledError
 
+pytestmark = pytest.mark.usefixtures("blank_report")
 RATES = (0.01, 0.001)
 PER_CANDIDATE: dict[str, Any] = QUICK_SPEC["finetune"] | {
     "learning_rate": RATES,

@@ -25,6 +25,7 @@ from service.source_task import read_retention
 from service.spec import SearchSpec
 from tests.service.server_process import QUICK_SPEC
 
+without_report = pytest.mark.usefixtures("blank_report")
 CLASSES = [5, 6, 7, 8, 9]
 SOURCE = {"kind": "digits", "classes": CLASSES}
 TARGET = SOURCE | {
@@ -73,6 +74,7 @@ def test_the_result_shows_both_tasks_and_what_they_are_combined_to(tmp_path: Pat
     assert "source accuracy" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
+@without_report
 def test_the_delivered_weights_have_the_scores_that_are_reported(tmp_path: Path) -> None:
     wanted = spec({"weight": 0.5})
     result = run(wanted, tmp_path)
@@ -90,6 +92,7 @@ def test_the_delivered_weights_have_the_scores_that_are_reported(tmp_path: Path)
         assert report.samples == len(part)
 
 
+@without_report
 def test_the_source_is_never_pretrained_on_what_either_task_judges_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -116,6 +119,7 @@ def test_the_source_is_never_pretrained_on_what_either_task_judges_on(
     assert not judged & {image.numpy().tobytes() for image in seen[0].inputs["x"]}
 
 
+@without_report
 def test_without_weight_nothing_changes(tmp_path: Path) -> None:
     ledgers = [InMemoryLedger(), InMemoryLedger()]
     results = [
@@ -129,6 +133,7 @@ def test_without_weight_nothing_changes(tmp_path: Path) -> None:
     assert results[0].test.source is None
 
 
+@without_report
 def test_a_resumed_search_reads_no_test_part_again(tmp_path: Path) -> None:
     ledger = InMemoryLedger()
     first = run(spec({"weight": 0.5}), tmp_path, ledger)
@@ -139,6 +144,7 @@ def test_a_resumed_search_reads_no_test_part_again(tmp_path: Path) -> None:
     assert canonical_json(ledger.rows()) == before
 
 
+@without_report
 def test_both_tasks_are_measured_in_several_processes(tmp_path: Path) -> None:
     wanted = spec({"weight": 0.5}, plan=FUSED | {"processes": 2})
     assert run(wanted, tmp_path).test.source is not None

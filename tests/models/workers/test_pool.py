@@ -182,7 +182,7 @@ def test_an_exception_comes_back_with_its_traceback_and_the_worker_lives(
 ) -> None:
     before = unruly.process_ids
     with pytest.raises(WorkerFailedError, match="RuntimeError: shapes do not fit") as failed:
-        outcomes_of(unruly, doing("error"), doing())
+        outcomes_of(unruly, doing("error", steps=1), doing())
     assert "in raise_an_error" in failed.value.traceback
     with pytest.raises(ChunkOutOfMemoryError):
         outcomes_of(unruly, doing("error"), doing(), doing("memory"), doing("memory"))
