@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from torch import nn
 
+from models.checkpoints import State
 from models.data.preprocessing import Preprocessing
 from models.data.shapes import DataShape
 from models.gene_grouping import Granularity, group_tensors
@@ -41,6 +44,26 @@ class ModelFamily(Protocol):
             granularity: What is one gene; not ``groups``, which are the user's own.
         """
         return group_tensors(tensors, granularity)
+
+    def companion_files(self, shape: DataShape, class_names: Sequence[str]) -> Mapping[str, bytes]:  # noqa: ARG002
+        """Files by name that make a folder of a network's weights, in ``model.safetensors``, one that its library loads.
+
+        Args:
+            shape: Of the data that the network is for.
+            class_names: Of the ``C`` classes, in order.
+
+        Returns:
+            None by default: then there is no such folder.
+        """
+        return {}
+
+    def reopened(self, folder: Path) -> State:
+        """Read such a folder as its library does: the state of the network that a user will get.
+
+        Raises:
+            RuntimeError: The library does not find what it expects there.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has companion files but does not read them")
 
 
 FAMILIES: Registry[ModelFamily] = Registry("model", "models.families")
