@@ -138,6 +138,28 @@ class Architecture:
         network.register_forward_hook(_logits)
         return network
 
+    def check_size(self, config: Any, image: tuple[int, ...]) -> None:
+        """Apply a network without memory to images: some architectures take one size, some a least one.
+
+        Raises:
+            InvalidInputError: It does not take them; the library's own words say why.
+        """
+        with torch.device("meta"):
+            network = self.build(config).eval()
+            samples = torch.empty(2, *image)
+        try:
+            with torch.no_grad():
+                network(x=samples)
+        except (ValueError, RuntimeError) as error:
+            # Code that looks at numbers cannot run here; it is no fault of the images.
+            if "meta" in str(error).lower():
+                return
+            raise InvalidInputError(
+                "dataset",
+                f"inputs of shape {{'x': {image}}}: {_one_line(error)}",
+                "images of a size that the model takes; its image_size, if it has one, says which",
+            ) from error
+
     def reopened(self, folder: str) -> dict[str, Tensor]:
         """Read a folder with weights as users will: the state of the network that comes of it.
 
