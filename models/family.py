@@ -8,13 +8,17 @@ from typing import Protocol
 
 from torch import nn
 
-from models.checkpoints import State
+from models.checkpoints import State, load_state
 from models.data.preprocessing import Preprocessing
 from models.data.shapes import DataShape
 from models.gene_grouping import Granularity, group_tensors
 from models.surroundings import Surroundings
 from models.tensor_names import NamedTensors
 from search.registry import PluginConfig, Registry
+
+
+# The weights in a folder that a library loads.
+MODEL_WEIGHTS = "model.safetensors"
 
 
 class ModelFamily(Protocol):
@@ -45,8 +49,12 @@ class ModelFamily(Protocol):
         """
         return group_tensors(tensors, granularity)
 
-    def companion_files(self, shape: DataShape, class_names: Sequence[str]) -> Mapping[str, bytes]:  # noqa: ARG002
-        """Files by name that make a folder of a network's weights, in ``model.safetensors``, one that its library loads.
+    def companion_files(
+        self,
+        shape: DataShape,  # noqa: ARG002 - most families have none
+        class_names: Sequence[str],  # noqa: ARG002
+    ) -> Mapping[str, bytes]:
+        """Files by name that make a folder with weights, ``MODEL_WEIGHTS``, one that their library loads.
 
         Args:
             shape: Of the data that the network is for.
@@ -60,10 +68,12 @@ class ModelFamily(Protocol):
     def reopened(self, folder: Path) -> State:
         """Read such a folder as its library does: the state of the network that a user will get.
 
+        By default there is no library, and the weights are what the file holds.
+
         Raises:
             RuntimeError: The library does not find what it expects there.
         """
-        raise NotImplementedError(f"{type(self).__name__} has companion files but does not read them")
+        return load_state(folder / MODEL_WEIGHTS)
 
 
 FAMILIES: Registry[ModelFamily] = Registry("model", "models.families")

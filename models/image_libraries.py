@@ -29,8 +29,7 @@ def image_library(name: str) -> Any:
             "model.kind",
             f"{name!r}, whose library cannot be imported ({reason})",
             f"an installation with it: pip install 'transfermask[{name}]', with torchvision "
-            f"{matching_torchvision()} for the torch {torch.__version__} that is installed, both from one index and for "
-            "one kind of device",
+            f"{matching_torchvision()} for the torch {torch.__version__} that is installed, both from one index",
         ) from error
 
 

@@ -31,6 +31,7 @@ from search.decisions import DecisionLog
 from search.errors import InvalidInputError
 from search.optimizer import SearchProblem
 from service.data import open_data
+from service.delivered_weights import ModelPackage
 from service.planning import Workers, build_evaluator, commit_to_plan
 from service.priors import commit_to_priors
 from service.result import Document
@@ -89,7 +90,8 @@ class Workbench:
 
     ``final_evaluator`` also scores the test part and keeps weights, in ``artifacts``.  With a plan of several processes
     these run from the start until ``close``.
-    ``refusals`` tells why other plans were not taken.
+    ``refusals`` tells why other plans were not taken.  ``package`` makes the delivered weights a folder that the
+    architecture's own library loads, where it has one.
     """
 
     task: Task
@@ -101,6 +103,7 @@ class Workbench:
     final_evaluator: GraftEvaluator | PooledEvaluator
     artifacts: FinalArtifacts
     workers: Workers
+    package: ModelPackage | None = None
 
     def close(self) -> None:
         """End the worker processes, if there are any."""
@@ -183,7 +186,9 @@ def compose(
     blueprint = draw_up(spec, surroundings, held_out=held_out, cache=folder)
     source, target = blueprint.source.load(0), blueprint.target.load
     task = build_task(spec, blueprint, data, source, target, retention=retention)
-    return set_up(task, spec, decisions=decisions, folder=folder)
+    files = blueprint.family.companion_files(blueprint.shape, data.class_names)
+    package = ModelPackage(files, blueprint.family.reopened)
+    return set_up(task, spec, decisions=decisions, folder=folder, package=package)
 
 
 def read_data(spec: SearchSpec, surroundings: Surroundings) -> TaskData:
@@ -223,11 +228,23 @@ def build_task(
 
 
 def set_up(
-    task: Task, options: SearchOptions, *, decisions: DecisionLog, folder: Path
+    task: Task,
+    options: SearchOptions,
+    *,
+    decisions: DecisionLog,
+    folder: Path,
+    package: ModelPackage | None = None,
 ) -> Workbench:
     """Commit to a plan for a task, measure its genes' priors and build its evaluators.
 
     With a plan of several processes they are started.
+
+    Args:
+        task: What to measure.
+        options: How to search.
+        decisions: Where the plan is recorded, or found.
+        folder: Of the job.
+        package: What makes the delivered weights a folder that a library loads.
 
     Raises:
         InvalidInputError: The plan asks for several processes on a GPU, or for a task that cannot be sent to them.
@@ -253,6 +270,7 @@ def set_up(
             final_evaluator=build_evaluator(task, plan, device, workers, artifacts),
             artifacts=artifacts,
             workers=workers,
+            package=package,
         )
     except BaseException:
         workers.close()

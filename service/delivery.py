@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from models.checkpoints import load_state, save_state, write_atomically
+from models.checkpoints import load_state, write_atomically
 from models.devices import describe_device
 from models.graft import graft
 from search.decisions import Decision, DecisionLog
@@ -24,6 +24,7 @@ from search.statistics import Interval, replicate_interval
 from search.study import StudyOutcome
 from search.verdict import judge
 from service.composition import ARTIFACTS_FOLDER, Workbench
+from service.delivered_weights import write_model_folder, write_weights
 from service.explanation import report_genes, report_pairs
 from service.job_files import GRAFTED, REPORT, WEIGHTS
 from service.judgement import read_test
@@ -94,14 +95,15 @@ def _read_test_once(found: Found, bench: Workbench, decisions: DecisionLog) -> D
 
 
 def _write_weights(winner: Contender, bench: Workbench, folder: Path) -> None:
-    """Write the winner's weights, grafted only and fine-tuned, so that they load strictly."""
+    """Write the winner's weights, grafted only and fine-tuned, and the folder that a library loads."""
     task, first = bench.task, winner.evaluations[0].candidate
     grafted = graft(task.target(FINAL_REPLICATE), task.source, task.genes, winner.genome)
-    save_state(folder / GRAFTED, grafted)
+    write_weights(folder / GRAFTED, grafted, task.network)
     path = bench.artifacts.weights_path(first)
     # A job that was killed after its last step has delivered already, and its artifacts are gone.
     if path.exists():
-        save_state(folder / WEIGHTS, load_state(path))
+        write_weights(folder / WEIGHTS, load_state(path), task.network)
+        write_model_folder(folder, folder / WEIGHTS, bench.package)
     elif not (folder / WEIGHTS).exists():
         raise TransferMaskError(
             f"{path} is missing, expected the weights of a final evaluation: workers of one database "

@@ -45,7 +45,8 @@ class TransformersConfig(PluginConfig):
         description="folder below the inputs folder with config.json and, for text, a tokenizer",
     )
     config: dict[str, Any] | None = Field(
-        None, description="what would be in a config.json: model_type and the architecture's options"
+        None,
+        description="what would be in a config.json: model_type and the architecture's options",
     )
     hub: str | None = Field(
         None,
@@ -174,9 +175,7 @@ class TransformersFamily(ModelFamily):
             folder,
             pad_token=self._config.pad_token,
             limit=lambda: self._longest,
-            vocabulary=lambda: getattr(
-                self._architecture.config(("0", "1")), "vocab_size", None
-            ),
+            vocabulary=lambda: getattr(self._architecture.config(("0", "1")), "vocab_size", None),
         )
 
     @cached_property
@@ -226,7 +225,9 @@ def _check_text(shape: DataShape, longest: int) -> None:
 
 
 def _check_names(shape: DataShape, network: nn.Module) -> None:
-    taken = {"x" if n == "pixel_values" else n for n in inspect.signature(network.forward).parameters}
+    taken = {
+        "x" if n == "pixel_values" else n for n in inspect.signature(network.forward).parameters
+    }
     unknown = sorted(shape.inputs.keys() - taken)
     if unknown:
         raise InvalidInputError(

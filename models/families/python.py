@@ -60,7 +60,7 @@ class PythonFamily(ModelFamily):
         except TransferMaskError:
             # The user's own words for what is wrong.
             raise
-        except Exception as error:  # noqa: BLE001 - whatever the user's code raises
+        except Exception as error:
             raise self._failed("the factory", error) from error
         if not isinstance(network, nn.Module):
             raise InvalidInputError(
@@ -82,7 +82,7 @@ class PythonFamily(ModelFamily):
         try:
             with torch.no_grad(), torch.random.fork_rng():
                 logits = network.eval()(**_zeros(shape, "meta" if is_meta else "cpu"))
-        except Exception as error:  # noqa: BLE001 - whatever the user's code raises
+        except Exception as error:
             # Without memory for numbers, code that looks at them fails; it is tried again with some.
             if is_meta and not isinstance(error, TypeError):
                 return
@@ -140,7 +140,7 @@ def _imported(factory: str, *, must_be_own: bool) -> Callable[..., Any]:
     module_name, _, name = factory.partition(":")
     try:
         module = importlib.import_module(module_name)
-    except Exception as error:  # noqa: BLE001 - whatever the user's module does when it is imported
+    except Exception as error:
         reason = " ".join(str(error).split())[:300]
         raise InvalidInputError(
             FIELD,

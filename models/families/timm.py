@@ -68,7 +68,7 @@ class TimmFamily(ModelFamily):
                 in_chans=channels,
                 **self._config.options,
             )
-        except Exception as error:  # noqa: BLE001 - whatever a thousand architectures raise
+        except Exception as error:
             raise InvalidInputError(
                 "model.options",
                 f"what timm refuses for {self._config.name}: {type(error).__name__}: {str(error)[:300]}",

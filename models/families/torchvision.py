@@ -74,7 +74,7 @@ class TorchvisionFamily(ModelFamily):
                 num_classes=shape.n_classes,
                 **self._config.options,
             )
-        except Exception as error:  # noqa: BLE001 - whatever a hundred architectures raise
+        except Exception as error:
             raise InvalidInputError(
                 "model.options",
                 f"what torchvision refuses for {self._config.name}: {type(error).__name__}: {str(error)[:300]}",

@@ -111,7 +111,7 @@ class Architecture:
             config.problem_type = "single_label_classification"
             # The library looks through them to choose between the classes of one architecture.
             config.architectures = config.architectures or []
-        except Exception as error:  # noqa: BLE001 - whatever a hundred configurations raise
+        except Exception as error:
             raise self._refused(error) from error
         return config
 
@@ -131,7 +131,7 @@ class Architecture:
         with _building:
             try:
                 network: nn.Module = auto_class.from_config(config, dtype=torch.float32)
-            except Exception as error:  # noqa: BLE001 - whatever a hundred architectures raise
+            except Exception as error:
                 raise self._refused(error) from error
         if self.is_for_images:
             network.register_forward_pre_hook(_pixels_from_x, with_kwargs=True)

@@ -103,7 +103,9 @@ class ModelFolder:
         except (ValueError, RecursionError) as error:
             raise InvalidInputError(self.field, f"{name}: {error}", "a JSON file") from error
         if not isinstance(document, dict):
-            raise InvalidInputError(self.field, f"{name} with {type(document).__name__}", "an object")
+            raise InvalidInputError(
+                self.field, f"{name} with {type(document).__name__}", "an object"
+            )
         refuse_code(document, self.field)
         return document
 

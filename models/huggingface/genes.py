@@ -77,7 +77,7 @@ class _Parts:
         return next((block for block in blocks if _is_inside(place, block)), None)
 
     def _named_parts(self) -> list[str]:
-        return [self.part_of[module] for module in self._layers]
+        return [self.part_of[module] for module in self._layers if self._scaled(module) is None]
 
     def _part(self, module: str) -> str:
         layer = _enclosing(module, self._encoder_layers)
@@ -98,12 +98,12 @@ class _Parts:
         if isinstance(self._modules[module], nn.Embedding):
             parent = module.rpartition(".")[0]
             if not _EMBEDS.search(parent):
-                tables = (
+                tables = [
                     name
                     for name, own in self._modules.items()
                     if isinstance(own, nn.Embedding) and name.rpartition(".")[0] == parent
-                )
-                return next(tables)
+                ]
+                return tables[0]
         path = module.split(".")
         for depth, name in enumerate(path, start=1):
             if not _EMBEDS.search(name):
@@ -134,7 +134,7 @@ class _Parts:
         return self._half_of_accessory(layer, child)
 
     def _half_of_accessory(self, layer: str, child: str) -> str:
-        """A norm or a scale beside the parts: the first half of their kind is attention's, in the order they stand in."""
+        """A norm or a scale beside the parts: the first half of their kind, as they stand, is attention's."""
         is_norm = f"{layer}.{child}" in self._norms
         beside = [
             name

@@ -36,7 +36,7 @@ def fetched_folder(name: str, revision: str, surroundings: Surroundings) -> Mode
         folder = snapshot_download(
             name, revision=revision, cache_dir=cache, allow_patterns=wanted, token=False
         )
-    except Exception as error:  # noqa: BLE001 - the library has many words for what is not to be had
+    except Exception as error:
         reason = " ".join(str(error).split())[:300]
         raise InvalidInputError(
             FIELD,

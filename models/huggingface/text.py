@@ -107,9 +107,7 @@ class FolderTokenizer:
         """The tokenizer as it is used, as files that the library loads."""
         with tempfile.TemporaryDirectory() as name:
             self.tokenizer.save_pretrained(name)
-            return {
-                path.name: path.read_bytes() for path in Path(name).iterdir() if path.is_file()
-            }
+            return {path.name: path.read_bytes() for path in Path(name).iterdir() if path.is_file()}
 
     @property
     def exists(self) -> bool:
@@ -135,7 +133,7 @@ class FolderTokenizer:
                 tokenizer = library.AutoTokenizer.from_pretrained(
                     folder, local_files_only=True, trust_remote_code=False
                 )
-            except Exception as error:  # noqa: BLE001 - whatever a hundred tokenizers raise
+            except Exception as error:
                 raise InvalidInputError(
                     self._folder.field,
                     f"a tokenizer that the library refuses: {type(error).__name__}: {str(error)[:300]}",
@@ -168,7 +166,9 @@ class FolderTokenizer:
             )
         if tokenizer.eos_token is None:
             raise InvalidInputError(
-                "model.pad_token", "'eos', which this tokenizer lacks too", "a tokenizer with either"
+                "model.pad_token",
+                "'eos', which this tokenizer lacks too",
+                "a tokenizer with either",
             )
         tokenizer.pad_token = tokenizer.eos_token
 

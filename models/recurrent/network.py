@@ -93,9 +93,7 @@ class SequenceNetwork(nn.Module):
 class TokenNetwork(nn.Module):
     """Over sequences of tokens, filled up at their ends."""
 
-    def __init__(
-        self, embedding: nn.Embedding, encoder: RecurrentEncoder, n_classes: int
-    ) -> None:
+    def __init__(self, embedding: nn.Embedding, encoder: RecurrentEncoder, n_classes: int) -> None:
         """Put an embedding under an encoder and a head on it."""
         super().__init__()
         self.embedding = embedding
