@@ -16,7 +16,6 @@ from models.surroundings import Surroundings
 from models.tensor_names import NamedTensors
 from search.registry import PluginConfig, Registry
 
-
 # The weights in a folder that a library loads.
 MODEL_WEIGHTS = "model.safetensors"
 
