@@ -1,9 +1,10 @@
 """One's own network in a spec: a function that builds it, and a search over it.
 
-    TRANSFERMASK_ALLOWED_FACTORIES=examples.own_networks:build PYTHONPATH=. transfermask search examples/own_networks.json
+    export TRANSFERMASK_ALLOWED_FACTORIES=examples.own_networks:build PYTHONPATH=.
+    transfermask search examples/own_networks.json
 
-The same variables let a service, `transfermask serve`, take the spec over HTTP.  Run as a program, this file sets them
-and searches by itself.
+The same variables let a service, `transfermask serve`, take the spec over HTTP.  Run as a program, this file sets
+them and searches by itself.
 """
 
 from __future__ import annotations

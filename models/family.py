@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -63,6 +63,15 @@ class ModelFamily(Protocol):
             None by default: then there is no such folder.
         """
         return {}
+
+    def network_names(self, names: Collection[str], shape: DataShape) -> dict[str, str]:  # noqa: ARG002
+        """What a network calls the tensors that a file of published weights calls so; the same by default.
+
+        Args:
+            names: In the file; those that no network of the family knows are given back as they are.
+            shape: Of the data that the network is for.
+        """
+        return {name: name for name in names}
 
     def reopened(self, folder: Path) -> State:
         """Read such a folder as its library does: the state of the network that a user will get.

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from safetensors import safe_open
+from typer.testing import CliRunner
 
 from models.inputs import InputFolder
 from models.surroundings import Surroundings
 from search.errors import InvalidInputError
+from search.ledger import InMemoryLedger
+from service.cli import app
 from service.composition import check_spec
+from service.pipeline import run_search
 from service.settings import Settings
 from service.spec import SearchSpec
 
@@ -35,7 +36,19 @@ def test_the_example_decides_about_each_branch(
         check_spec(spec, Surroundings.of(tmp_path))
 
 
-def test_the_example_runs_from_the_command_line(tmp_path: Path) -> None:
+def test_the_command_line_asks_the_operator_s_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT))
+    monkeypatch.setenv("TRANSFERMASK_ALLOWED_FACTORIES", FACTORY)
+    shown = CliRunner().invoke(app, ["genes", str(ROOT / "examples" / "own_networks.json")])
+    assert shown.exit_code == 0, shown.output
+    assert "coarse.0" in shown.output
+    monkeypatch.delenv("TRANSFERMASK_ALLOWED_FACTORIES")
+    refused = CliRunner().invoke(app, ["genes", str(ROOT / "examples" / "own_networks.json")])
+    assert isinstance(refused.exception, InvalidInputError)
+
+
+def test_the_example_comes_to_a_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT))
     short = DOCUMENT | {
         "optimizer": {"kind": "random"},
         "source": DOCUMENT["source"] | {"steps": 5},
@@ -45,12 +58,16 @@ def test_the_example_runs_from_the_command_line(tmp_path: Path) -> None:
         "final": {"steps": 3, "finalists": 1, "replicates": 2, "learning_rate_factors": [1.0]},
         "plan": {"layout": "stacked", "chunks": [1, 4], "threads": 1},
     }
-    (tmp_path / "spec.json").write_text(json.dumps(short))
-    environment = os.environ | {"TRANSFERMASK_ALLOWED_FACTORIES": FACTORY, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "service.cli", "search", "spec.json", "--output", "out"]
-    subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True)
+    result = run_search(
+        SearchSpec.model_validate(short),
+        ledger=InMemoryLedger(),
+        folder=tmp_path / "out",
+        surroundings=Surroundings(InputFolder(tmp_path), factories=(FACTORY,)),
+    )
+    assert len(result.mask) == 4
     with safe_open(tmp_path / "out" / "weights.safetensors", "np") as weights:
         assert "coarse.1.running_mean" in set(weights.keys())
+    assert not (tmp_path / "out" / "model").exists()
 
 
 def test_a_service_s_children_may_call_what_the_service_may() -> None:

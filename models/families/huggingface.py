@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -135,6 +135,12 @@ class TransformersFamily(ModelFamily):
         if self._tokenizer is not None and self._tokenizer.exists:
             files |= self._tokenizer.files()
         return files
+
+    def network_names(self, names: Collection[str], shape: DataShape) -> dict[str, str]:
+        """By the library's own table of what modules were called before, and with the name of the base model."""
+        with torch.device("meta"):
+            network = self.build(shape)
+        return self._architecture.network_names(network, names)
 
     def reopened(self, folder: Path) -> State:
         """Read a folder by ``from_pretrained``."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Mapping, Sequence
+import importlib
+from collections.abc import Collection, Mapping, Sequence
 from threading import Lock
 from typing import Any, Literal
 
@@ -137,6 +138,23 @@ class Architecture:
             network.register_forward_pre_hook(_pixels_from_x, with_kwargs=True)
         network.register_forward_hook(_logits)
         return network
+
+    def network_names(self, network: nn.Module, names: Collection[str]) -> dict[str, str]:
+        """What a network calls tensors that published files call so, as ``from_pretrained`` would find out.
+
+        Renamings alone: where the library merges or splits tensors, the file's name stays.
+        """
+        loading = importlib.import_module("transformers.core_model_loading")
+        mapping = importlib.import_module("transformers.conversion_mapping")
+        renamings = [
+            step
+            for step in mapping.get_model_conversion_mapping(network)
+            if isinstance(step, loading.WeightRenaming)
+        ]
+        prefix, state = getattr(network, "base_model_prefix", None), network.state_dict()
+        return {
+            name: loading.rename_source_key(name, renamings, [], prefix, state)[0] for name in names
+        }
 
     def check_size(self, config: Any, image: tuple[int, ...]) -> None:
         """Apply a network without memory to images: some architectures take one size, some a least one.

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from pydantic import ValidationError
+from safetensors.torch import load_file
 
 from models.data.shapes import DataShape
 from models.surroundings import Surroundings
@@ -31,6 +32,17 @@ def test_names_of_tensors_are_the_library_s_own() -> None:
 
     own = ViTForImageClassification(ViTConfig(**config_of("vit"), num_labels=3))
     assert list(network_of("vit").state_dict()) == list(own.state_dict())
+
+
+def test_names_in_published_files_become_the_network_s_own(tmp_path: Path) -> None:
+    network = network_of("vit")
+    # As people share it: with the names that the library had when the architecture was new.
+    network.save_pretrained(tmp_path)  # type: ignore[operator]
+    published = list(load_file(tmp_path / "model.safetensors"))
+    names = inline("vit").network_names([*published, "unknown"], IMAGES)
+    assert set(names.values()) == {*network.state_dict(), "unknown"}
+    base = inline("bert").network_names(["embeddings.LayerNorm.gamma", "pooler.dense.bias"], TEXT)
+    assert list(base.values()) == ["bert.embeddings.LayerNorm.weight", "bert.pooler.dense.bias"]
 
 
 def test_weights_are_float32_whatever_a_model_was_saved_in() -> None:
