@@ -55,7 +55,7 @@ class _Parts:
 
     def __init__(self, tensors: NamedTensors) -> None:
         self._tensors = tensors
-        self._modules = dict(tensors.network.named_modules())
+        self._modules: dict[str, nn.Module] = dict(tensors.network.named_modules())
         self._norms = {
             name
             for name in tensors.modules

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -59,7 +60,7 @@ def test_a_folder_gives_the_architecture_and_its_number_of_classes_does_not_matt
 
 
 @pytest.mark.parametrize("given", [{}, {"path": "a", "config": {}}, {"hub": "a/b", "path": "a"}])
-def test_exactly_one_of_path_config_and_hub_is_needed(given: dict[str, object]) -> None:
+def test_exactly_one_of_path_config_and_hub_is_needed(given: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match="exactly one of path, config and hub"):
         family(task=TEXTS, **given)
 
@@ -99,7 +100,7 @@ def test_a_configuration_of_no_network_is_refused(
         {"use_kernels": True},
     ],
 )
-def test_code_that_comes_with_a_model_is_refused(extra: dict[str, object], tmp_path: Path) -> None:
+def test_code_that_comes_with_a_model_is_refused(extra: dict[str, Any], tmp_path: Path) -> None:
     write_folder(tmp_path / "mine", **extra)
     with pytest.raises(InvalidInputError, match=r"never run.*model.kind python"):
         family(Surroundings.of(tmp_path), task=TEXTS, path="mine")

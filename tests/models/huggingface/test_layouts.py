@@ -49,7 +49,8 @@ def trained(model_type: str, layout: LayoutName, *, channels_last: bool = False)
 def test_fused_layouts_compute_what_the_loop_computes(model_type: str) -> None:
     expected = trained(model_type, "loop")
     is_image = "x" in shape_of(model_type).inputs
-    for layout, channels_last in (("vmap", False), ("stacked", is_image)):
+    fused: list[tuple[LayoutName, bool]] = [("vmap", False), ("stacked", is_image)]
+    for layout, channels_last in fused:
         found = trained(model_type, layout, channels_last=channels_last)
         for name, tensor in expected.items():
             close = torch.allclose(found[name], tensor, rtol=1e-6, atol=1e-9)
