@@ -100,8 +100,8 @@ def _default(field: FieldInfo) -> str:
     if isinstance(field.default, BaseModel):
         kind = getattr(field.default, "kind", None)
         return f"`{kind}`" if kind else "as below"
-    if isinstance(field.default, dict) and "kind" in field.default:
-        return f"`{field.default['kind']}`"
+    if isinstance(field.default, dict):
+        return f"`{field.default.get('kind', field.default)}`"
     if isinstance(field.default, tuple):
         return f"`{list(field.default)}`"
     return "null" if field.default is None else f"`{field.default}`"

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from torch import nn
 
+from models.checkpoints import State, load_state
 from models.data.preprocessing import Preprocessing
 from models.data.shapes import DataShape
 from models.gene_grouping import Granularity, group_tensors
 from models.surroundings import Surroundings
 from models.tensor_names import NamedTensors
 from search.registry import PluginConfig, Registry
+
+# The weights in a folder that a library loads.
+MODEL_WEIGHTS = "model.safetensors"
 
 
 class ModelFamily(Protocol):
@@ -41,6 +47,41 @@ class ModelFamily(Protocol):
             granularity: What is one gene; not ``groups``, which are the user's own.
         """
         return group_tensors(tensors, granularity)
+
+    def companion_files(
+        self,
+        shape: DataShape,  # noqa: ARG002 - most families have none
+        class_names: Sequence[str],  # noqa: ARG002
+    ) -> Mapping[str, bytes]:
+        """Files by name that make a folder with weights, ``MODEL_WEIGHTS``, one that their library loads.
+
+        Args:
+            shape: Of the data that the network is for.
+            class_names: Of the ``C`` classes, in order.
+
+        Returns:
+            None by default: then there is no such folder.
+        """
+        return {}
+
+    def network_names(self, names: Collection[str], shape: DataShape) -> dict[str, str]:  # noqa: ARG002
+        """What a network calls the tensors that a file of published weights calls so; the same by default.
+
+        Args:
+            names: In the file; those that no network of the family knows are given back as they are.
+            shape: Of the data that the network is for.
+        """
+        return {name: name for name in names}
+
+    def reopened(self, folder: Path) -> State:
+        """Read such a folder as its library does: the state of the network that a user will get.
+
+        By default there is no library, and the weights are what the file holds.
+
+        Raises:
+            RuntimeError: The library does not find what it expects there.
+        """
+        return load_state(folder / MODEL_WEIGHTS)
 
 
 FAMILIES: Registry[ModelFamily] = Registry("model", "models.families")

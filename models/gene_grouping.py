@@ -35,7 +35,7 @@ def group_by_layer(tensors: NamedTensors) -> dict[str, list[str]]:
     """
     layers = [name for name in tensors.modules if name not in tensors.norms and name != ROOT]
     owners = {
-        norm: _served_layer(norm, list(tensors.modules), set(layers)) for norm in tensors.norms
+        norm: served_layer(norm, list(tensors.modules), set(layers)) for norm in tensors.norms
     }
     by_owner: dict[str, list[str]] = {}
     for module, own in tensors.modules.items():
@@ -102,7 +102,7 @@ def group_by_globs(
     return groups
 
 
-def _served_layer(norm: str, modules: Sequence[str], layers: set[str]) -> str | None:
+def served_layer(norm: str, modules: Sequence[str], layers: set[str]) -> str | None:
     """The layer a normalisation belongs to; None in a network of nothing but normalisations."""
     place = modules.index(norm)
     before = [name for name in reversed(modules[:place]) if name in layers]

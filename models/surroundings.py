@@ -16,10 +16,15 @@ class Surroundings:
     Attributes:
         inputs: Where files named in the spec lie.
         cache: Where data that take long to prepare (tokenised, resized) are kept by their content, or None.
+        may_download: Whether a spec may name what other machines have.
+        factories: Python functions that a spec may have called: ``package.module:function``, or ``package.module:*``
+            for every one of a module.
     """
 
     inputs: InputFolder
     cache: Path | None = None
+    may_download: bool = False
+    factories: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, folder: Path) -> Surroundings:

@@ -88,6 +88,10 @@ class Client:
         """Download the winner's weights (safetensors) into a file."""
         self._download(f"/v1/searches/{search_id}/result/weights", path, fine_tuned=fine_tuned)
 
+    def save_model(self, search_id: str, path: Path) -> None:
+        """Download the fine-tuned winner as a zip of the folder that its library loads, where it has one."""
+        self._download(f"/v1/searches/{search_id}/result/model", path)
+
     def save_report(self, search_id: str, path: Path) -> None:
         """Download the report (HTML) into a file."""
         self._download(f"/v1/searches/{search_id}/result/report", path)

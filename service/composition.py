@@ -33,6 +33,7 @@ from search.decisions import DecisionLog
 from search.errors import InvalidInputError
 from search.optimizer import SearchProblem
 from service.data import open_data
+from service.model_folder import ModelPackage
 from service.planning import Workers, build_evaluator, commit_to_plan
 from service.priors import commit_to_priors
 from service.result import Document
@@ -101,6 +102,7 @@ class Workbench:
     ``final_evaluator`` also scores the test part and keeps weights, in ``artifacts``.  With a plan of several processes
     these run from the start until ``close``.
     ``refusals`` tells why other plans were not taken, ``checkpoints`` what became of the tensors of source and target.
+    ``package`` makes the delivered weights a folder that the architecture's own library loads, where it has one.
     """
 
     task: Task
@@ -113,6 +115,7 @@ class Workbench:
     artifacts: FinalArtifacts
     workers: Workers
     checkpoints: Mapping[str, CheckpointReport] = field(default_factory=dict)
+    package: ModelPackage | None = None
 
     def close(self) -> None:
         """End the worker processes, if there are any."""
@@ -192,8 +195,10 @@ def compose(
     task = build_task(
         spec, blueprint, drawn.data, drawn.source, blueprint.target.load, retention=drawn.retention
     )
+    files = blueprint.family.companion_files(blueprint.shape, drawn.data.class_names)
+    package = ModelPackage(files, blueprint.family.reopened)
     bench = set_up(task, spec, decisions=decisions, folder=folder)
-    return replace(bench, checkpoints=blueprint.checkpoints())
+    return replace(bench, checkpoints=blueprint.checkpoints(), package=package)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from service.composition import ARTIFACTS_FOLDER, Workbench
 from service.explanation import report_genes, report_pairs, report_rungs
 from service.job_files import GRAFTED, REPORT, WEIGHTS
 from service.judgement import read_test
+from service.model_folder import write_model_folder
 from service.result import (
     BaselineReport,
     Baselines,
@@ -79,6 +80,7 @@ def deliver(
     scores = _read_test_once(found, bench, decisions)
     _write_weights(found.final.winner, bench, folder)
     _check_weights(bench, folder)
+    write_model_folder(folder, folder / WEIGHTS, bench.package)
     result = _result(found, scores, options, bench, seconds)
     # matplotlib takes a second to load, and only a search that has come to its end draws.
     from service.report import render_report  # noqa: PLC0415
@@ -98,7 +100,7 @@ def _read_test_once(found: Found, bench: Workbench, decisions: DecisionLog) -> D
 
 
 def _write_weights(winner: Contender, bench: Workbench, folder: Path) -> None:
-    """Write the winner's weights, grafted only and fine-tuned, so that they load strictly."""
+    """Write the winner's weights, grafted only and fine-tuned."""
     task, first = bench.task, winner.evaluations[0].candidate
     grafted = graft(task.target(FINAL_REPLICATE), task.source, task.genes, winner.genome)
     save_state(folder / GRAFTED, grafted)

@@ -17,6 +17,7 @@ from search.errors import InvalidInputError, TransferMaskError
 from service.errors import (
     IdempotencyKeyReusedError,
     ImpossibleTransitionError,
+    NoModelFolderError,
     NotFoundError,
     ResultNotReadyError,
 )
@@ -31,6 +32,7 @@ STATUS: Mapping[type[TransferMaskError], tuple[HTTPStatus, str]] = MappingProxyT
         NotFoundError: (HTTPStatus.NOT_FOUND, "not_found"),
         ImpossibleTransitionError: (HTTPStatus.CONFLICT, "impossible_transition"),
         ResultNotReadyError: (HTTPStatus.CONFLICT, "result_not_ready"),
+        NoModelFolderError: (HTTPStatus.NOT_FOUND, "no_model_folder"),
         IdempotencyKeyReusedError: (HTTPStatus.UNPROCESSABLE_ENTITY, "idempotency_key_reused"),
     }
 )

@@ -5,6 +5,7 @@ TransferMaskError
 ├── NotFoundError                404
 ├── ImpossibleTransitionError    409   a state that the job cannot go to from where it is
 ├── ResultNotReadyError          409   no result yet, or never
+├── NoModelFolderError           404   a result whose architecture belongs to no library
 ├── IdempotencyKeyReusedError    422   one key for two different bodies
 └── ServiceError                 -     raised by the client: the problem document that a server sent
 """
@@ -48,6 +49,18 @@ class ResultNotReadyError(TransferMaskError):
         self.search_id, self.state = search_id, state
         hint = "its error says why" if state.is_finished else "poll it until it has succeeded"
         super().__init__(f"search {search_id} is {state} and has no result; {hint}")
+
+
+class NoModelFolderError(TransferMaskError, LookupError):
+    """The weights that a search delivered are not of an architecture that a library loads from a folder."""
+
+    def __init__(self, search_id: str) -> None:
+        """Keep the id."""
+        self.search_id = search_id
+        super().__init__(
+            f"search {search_id} has no model folder: no library loads its architecture by itself; "
+            f"GET /v1/searches/{search_id}/result/weights gives its weights"
+        )
 
 
 class IdempotencyKeyReusedError(TransferMaskError):

@@ -6,3 +6,5 @@ WEIGHTS = "weights.safetensors"
 GRAFTED = "grafted.safetensors"
 REPORT = "report.html"
 RESULT = "result.json"
+# A folder that the architecture's own library loads.
+MODEL = "model"

@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from models.surroundings import Surroundings
-from service.job_files import REPORT, RESULT, WEIGHTS
+from service.job_files import MODEL, REPORT, RESULT, WEIGHTS
 from service.library import search_in_folder
 from service.progress_bar import ProgressBar
 from service.result_table import render_result
@@ -27,5 +27,7 @@ def run_in_folder(
             spec, output, surroundings, lambda progress: bar.show(progress.model_dump())
         )
     files = {"Result": RESULT, "Report": REPORT, "Weights": WEIGHTS}
+    if (output / MODEL).is_dir():
+        files["Model"] = MODEL
     places = {what: output / name for what, name in files.items()}
     console.print(render_result(result.model_dump(mode="json"), places))

@@ -43,7 +43,8 @@ def run_search(
     Args:
         spec: What to search; checked before by ``check_spec``.
         ledger: Empty, or what an earlier run of the same job left.
-        folder: Where the job keeps its files; gets ``weights.safetensors``, ``grafted.safetensors``, ``report.html``.
+        folder: Where the job keeps its files; gets ``weights.safetensors``, ``grafted.safetensors``, ``report.html``
+            and, for networks of a library that loads such a folder, ``model``.
         surroundings: What the spec may reach outside of itself.
         listener: Told after every chunk; replayed ones included.
 

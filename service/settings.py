@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from models.inputs import InputFolder
@@ -19,6 +20,7 @@ from models.process_environment import PATIENT_THREADS, computing_environment
 from models.surroundings import Surroundings
 
 ENVIRONMENT_PREFIX = "TRANSFERMASK_"
+FACTORY_PATTERN = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:([^\W\d]\w*|\*)")
 
 
 class Settings(BaseSettings):
@@ -48,6 +50,14 @@ class Settings(BaseSettings):
     poll_seconds: float = Field(0.25, gt=0, description="time between looks at the queue")
     kill_grace_seconds: float = Field(2.0, ge=0, le=4, description="from SIGTERM to SIGKILL")
     max_body_bytes: int = Field(1_048_576, ge=1, description="largest request body")
+    allow_downloads: bool = Field(
+        False, description="specs may name models that are fetched from the Hugging Face hub"
+    )
+    allowed_factories: str = Field(
+        "",
+        description="functions that specs may have called to build a network, comma separated: "
+        "package.module:function, or package.module:* for all of a module",
+    )
 
     @model_validator(mode="after")
     def _heartbeats_fit_the_lease(self) -> Self:
@@ -57,6 +67,16 @@ class Settings(BaseSettings):
                 f"({self.lease_seconds}), so that one late heartbeat does not lose the job"
             )
         return self
+
+    @field_validator("allowed_factories")
+    @classmethod
+    def _factories_have_names(cls, value: str) -> str:
+        for name in _items(value):
+            if not FACTORY_PATTERN.fullmatch(name):
+                raise ValueError(
+                    f"{name!r} is no package.module:function, and no package.module:* either"
+                )
+        return value
 
     @model_validator(mode="after")
     def _strangers_cannot_reach_it(self) -> Self:
@@ -92,7 +112,12 @@ class Settings(BaseSettings):
     @property
     def surroundings(self) -> Surroundings:
         """What specs may reach outside of themselves."""
-        return Surroundings(InputFolder(self.inputs_dir), self.cache_dir)
+        return Surroundings(
+            InputFolder(self.inputs_dir),
+            self.cache_dir,
+            may_download=self.allow_downloads,
+            factories=_items(self.allowed_factories),
+        )
 
     @property
     def jobs_dir(self) -> Path:
@@ -139,6 +164,10 @@ def restart_to_compute() -> None:
     if environment != dict(os.environ):
         sys.stdout.flush()
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
+
+
+def _items(text: str) -> tuple[str, ...]:
+    return tuple(item for item in (part.strip() for part in text.split(",")) if item)
 
 
 def _is_loopback(host: str) -> bool:

@@ -48,7 +48,16 @@ class LentTensors:
             tensors: ``(P, *shape)`` by name; not copied, and buffers change in place.
             shared: Names of those that are equal for all candidates, neither trained nor changed: what depends on
                 nothing else is computed once.
+
+        Raises:
+            RuntimeError: A layer reads its weights from a list of its own, which lent ones do not reach.
         """
+        for name, module in network.named_modules():
+            if isinstance(module, nn.RNNBase):
+                raise RuntimeError(
+                    f"{name} is a recurrent layer ({type(module).__name__}): "
+                    "it has no fused form, candidates are trained one by one"
+                )
         self._functions = PopulationFunctions()
         self._own = list(network.parameters())
         self._size = population_size(tensors)

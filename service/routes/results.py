@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, StreamingResponse
 
 from service.context import Context, ServiceContext
 from service.error_handlers import problem_responses
-from service.errors import ResultNotReadyError
-from service.job_files import GRAFTED, REPORT, WEIGHTS
+from service.errors import NoModelFolderError, ResultNotReadyError
+from service.job_files import GRAFTED, MODEL, REPORT, WEIGHTS
+from service.model_folder import zipped
 from service.result import SearchResult
 from service.routes.searches import SearchId
 from service.states import JobState
@@ -23,6 +24,9 @@ WEIGHTS_ANSWERS = PROBLEMS | {
     200: {
         "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
     }
+}
+MODEL_ANSWERS = PROBLEMS | {
+    200: {"content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}}}
 }
 REPORT_ANSWERS = PROBLEMS | {200: {"content": {"text/html": {"schema": {"type": "string"}}}}}
 
@@ -48,6 +52,18 @@ def get_weights(
     name = WEIGHTS if fine_tuned else GRAFTED
     path = _artifact(context, search_id, name)
     return FileResponse(path, media_type="application/octet-stream", filename=f"{search_id}-{name}")
+
+
+@router.get("/model", response_class=StreamingResponse, responses=MODEL_ANSWERS)
+def get_model(search_id: SearchId, context: Context) -> StreamingResponse:
+    """Download the fine-tuned winner as a zip of the folder that its library loads, by ``from_pretrained`` say."""
+    folder = _artifact(context, search_id, WEIGHTS).with_name(MODEL)
+    if not folder.is_dir():
+        raise NoModelFolderError(search_id)
+    name = f'attachment; filename="{search_id}-{MODEL}.zip"'
+    return StreamingResponse(
+        zipped(folder), media_type="application/zip", headers={"Content-Disposition": name}
+    )
 
 
 @router.get("/report", response_class=FileResponse, responses=REPORT_ANSWERS)

@@ -54,6 +54,25 @@ def test_the_child_sees_the_same_settings(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert seen.sqlalchemy_url == settings.sqlalchemy_url
 
 
+def test_what_specs_may_reach_is_the_operator_s_choice(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    nothing = Settings(data_dir=tmp_path).surroundings
+    assert (nothing.may_download, nothing.factories) == (False, ())
+    monkeypatch.setenv("TRANSFERMASK_ALLOW_DOWNLOADS", "true")
+    monkeypatch.setenv("TRANSFERMASK_ALLOWED_FACTORIES", "ours.nets:build, ours.more:*,")
+    for name, value in Settings().child_environment().items():
+        monkeypatch.setenv(name, value)
+    seen = Settings().surroundings
+    assert (seen.may_download, seen.factories) == (True, ("ours.nets:build", "ours.more:*"))
+
+
+@pytest.mark.parametrize("names", ["ours.nets", "ours:build:more", "*:*", "../ours:build"])
+def test_what_is_no_factory_is_refused_when_the_service_starts(names: str) -> None:
+    with pytest.raises(ValidationError, match=r"no package.module:function"):
+        Settings(allowed_factories=names)
+
+
 def test_a_child_computes_in_the_environment_for_that_unless_the_operator_has_set_another(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

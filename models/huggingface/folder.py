@@ -1,0 +1,144 @@
+"""A folder as transformers writes it, read file by file, so that no link and no large file gets past.
+
+The library is never pointed at a user's folder: it would follow links, and read whatever else the files name.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from pathlib import PurePosixPath
+from typing import Any
+
+from models.inputs import InputFolder
+from search.errors import InvalidInputError
+
+CONFIG, TOKENIZER_OPTIONS, IMAGE_OPTIONS = (
+    "config.json",
+    "tokenizer_config.json",
+    "preprocessor_config.json",
+)
+# Every file that a tokenizer of the library may consist of, but for Python files, and pickles of old.
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    TOKENIZER_OPTIONS,
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "bpe.codes",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "tokenizer.model",
+)
+# One of these a tokenizer needs.
+VOCABULARIES = frozenset(TOKENIZER_FILES) - {
+    TOKENIZER_OPTIONS,
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "merges.txt",
+}
+# The largest vocabularies that people use take about 40 MB.
+MOST_FILE_BYTES = 128 * 2**20
+MOST_JSON_BYTES = 8 * 2**20
+
+# What makes the library run code that comes with a model, or fetch some.
+CODE_KEYS = frozenset(
+    {
+        "auto_map",
+        "custom_pipelines",
+        "quantization_config",
+        "trust_remote_code",
+        "use_kernels",
+    }
+)
+
+
+class ModelFolder:
+    """One folder below the inputs."""
+
+    def __init__(self, inputs: InputFolder, path: str, field: str) -> None:
+        """Bind the folder; its files are looked for when they are asked for.
+
+        Args:
+            inputs: What the folder, and every file in it, must lie below.
+            path: Of the folder.
+            field: Where the path stood in the spec, for errors.
+        """
+        self._inputs, self._path, self.field = inputs, path, field
+
+    def read(self, name: str, limit: int = MOST_FILE_BYTES) -> bytes | None:
+        """Read one file; None if there is none.
+
+        Raises:
+            InvalidInputError: It leads out of the inputs, or is too large.
+        """
+        relative = str(PurePosixPath(self._path, name))
+        try:
+            path = self._inputs.resolve(relative, self.field)
+        except InvalidInputError as error:
+            if self._exists(relative) or name == CONFIG:
+                raise
+            del error
+            return None
+        size = path.stat().st_size
+        if size > limit:
+            raise InvalidInputError(
+                self.field, f"{name} of {size:,} bytes", f"at most {limit:,} bytes"
+            )
+        return path.read_bytes()
+
+    def read_json(self, name: str) -> dict[str, Any] | None:
+        """Read one JSON file; None if there is none.
+
+        Raises:
+            InvalidInputError: It holds something else than an object, or names code.
+        """
+        content = self.read(name, MOST_JSON_BYTES)
+        if content is None:
+            return None
+        try:
+            document = json.loads(content)
+        except (ValueError, RecursionError) as error:
+            raise InvalidInputError(self.field, f"{name}: {error}", "a JSON file") from error
+        if not isinstance(document, dict):
+            raise InvalidInputError(
+                self.field, f"{name} with {type(document).__name__}", "an object"
+            )
+        refuse_code(document, self.field)
+        return document
+
+    def read_files(self, names: Collection[str]) -> dict[str, bytes]:
+        """Read those of some files that exist."""
+        contents = {name: self.read(name) for name in names}
+        return {name: content for name, content in contents.items() if content is not None}
+
+    def _exists(self, relative: str) -> bool:
+        try:
+            # A link that leads nowhere counts: it was meant to be a file.
+            path = self._inputs.root / relative
+            return path.is_symlink() or path.exists()
+        except (OSError, ValueError):
+            return True
+
+
+def refuse_code(document: object, field: str) -> None:
+    """Refuse a configuration that makes the library run what came with it, wherever in it that stands.
+
+    Raises:
+        InvalidInputError: It does; the key is named.
+    """
+    if isinstance(document, dict):
+        for key, value in document.items():
+            if key in CODE_KEYS and value not in (None, False):
+                raise InvalidInputError(
+                    field,
+                    f"a configuration with {key!r}",
+                    "an architecture of the library itself: code or formats that come with a model are never run; "
+                    "one's own module can be built by model.kind python",
+                )
+            refuse_code(value, field)
+    elif isinstance(document, list):
+        for value in document:
+            refuse_code(value, field)

@@ -1,0 +1,1 @@
+"""Recurrent networks: what the families ``gru`` and ``lstm`` share."""

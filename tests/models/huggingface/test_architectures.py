@@ -1,0 +1,227 @@
+"""What becomes of configurations: networks, or words about what is wrong with them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from pydantic import ValidationError
+from safetensors.torch import load_file
+
+from models.data.shapes import DataShape
+from models.surroundings import Surroundings
+from search.errors import InvalidInputError
+from tests.models.huggingface.cases import (
+    IMAGES,
+    TEXT,
+    config_of,
+    family,
+    inline,
+    network_of,
+    write_folder,
+)
+
+TEXTS = "sequence_classification"
+
+
+def test_names_of_tensors_are_the_library_s_own() -> None:
+    from transformers import ViTConfig, ViTForImageClassification
+
+    own = ViTForImageClassification(ViTConfig(**config_of("vit"), num_labels=3))
+    assert list(network_of("vit").state_dict()) == list(own.state_dict())
+
+
+def test_names_in_published_files_become_the_network_s_own(tmp_path: Path) -> None:
+    network = network_of("vit")
+    # As people share it: with the names that the library had when the architecture was new.
+    network.save_pretrained(tmp_path)  # type: ignore[operator]
+    published = list(load_file(tmp_path / "model.safetensors"))
+    names = inline("vit").network_names([*published, "unknown"], IMAGES)
+    assert set(names.values()) == {*network.state_dict(), "unknown"}
+    base = inline("bert").network_names(["embeddings.LayerNorm.gamma", "pooler.dense.bias"], TEXT)
+    assert list(base.values()) == ["bert.embeddings.LayerNorm.weight", "bert.pooler.dense.bias"]
+
+
+def test_weights_are_float32_whatever_a_model_was_saved_in() -> None:
+    network = inline("bert", dtype="bfloat16").build(TEXT)
+    assert {parameter.dtype for parameter in network.parameters()} == {torch.float32}
+
+
+def test_a_folder_gives_the_architecture_and_its_number_of_classes_does_not_matter(
+    tmp_path: Path,
+) -> None:
+    write_folder(tmp_path / "mine", id2label={"0": "a", "1": "b"}, label2id={"a": 0, "b": 1})
+    built = family(Surroundings.of(tmp_path), task=TEXTS, path="mine").build(TEXT)
+    assert built.get_parameter("classifier.weight").shape == (3, 8)
+
+
+@pytest.mark.parametrize("given", [{}, {"path": "a", "config": {}}, {"hub": "a/b", "path": "a"}])
+def test_exactly_one_of_path_config_and_hub_is_needed(given: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="exactly one of path, config and hub"):
+        family(task=TEXTS, **given)
+
+
+@pytest.mark.parametrize(
+    ("config", "field", "words"),
+    [
+        ({"model_type": "brt"}, "model.config.model_type", "such as bert"),
+        ({}, "model.config.model_type", "None"),
+        (config_of("vit"), "model.config.model_type", "for sequence_classification"),
+        (
+            config_of("bert", hidden_sice=3),
+            "model.config.hidden_sice",
+            "did you mean 'hidden_size'",
+        ),
+        (config_of("bert", hidden_size=7), "model.config", "not a multiple"),
+        (config_of("bert", hidden_size="wide"), "model.config", "hidden_size"),
+        (config_of("bert", num_attention_heads=0), "model.config", "library refuses"),
+        (config_of("bert", hidden_act="magic"), "model.config", "magic"),
+        (config_of("bert", num_hidden_layers=10**6), "num_hidden_layers", "at most 1024 layers"),
+    ],
+)
+def test_a_configuration_of_no_network_is_refused(
+    config: dict[str, object], field: str, words: str
+) -> None:
+    with pytest.raises(InvalidInputError, match=words) as caught:
+        family(task=TEXTS, config=config).build(TEXT)
+    assert field in caught.value.field
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {"auto_map": {"AutoModel": "code.Model"}},
+        {"quantization_config": {"quant_method": "gptq"}},
+        {"backbone_config": {"auto_map": {"AutoModel": "elsewhere--code.Model"}}},
+        {"use_kernels": True},
+    ],
+)
+def test_code_that_comes_with_a_model_is_refused(extra: dict[str, Any], tmp_path: Path) -> None:
+    write_folder(tmp_path / "mine", **extra)
+    with pytest.raises(InvalidInputError, match=r"never run.*model.kind python"):
+        family(Surroundings.of(tmp_path), task=TEXTS, path="mine")
+    with pytest.raises(InvalidInputError, match="never run"):
+        inline("bert", **extra)
+
+
+def test_no_kernel_from_elsewhere_computes_attention() -> None:
+    network = family(
+        task=TEXTS, config=config_of("bert", _attn_implementation="kernels-community/x")
+    ).build(TEXT)
+    assert network.config._attn_implementation == "sdpa"  # type: ignore[union-attr]
+
+
+def test_a_model_on_the_hub_needs_the_operator_s_word(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match="TRANSFERMASK_ALLOW_DOWNLOADS=true"):
+        family(Surroundings.of(tmp_path), task=TEXTS, hub="someone/model")
+
+
+def test_what_the_hub_gives_is_read_like_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import huggingface_hub
+
+    asked = []
+
+    def snapshot(name: str, **options: object) -> str:
+        asked.append((name, options["revision"], options["token"]))
+        folder = Path(str(options["cache_dir"])) / "snapshots" / "1"
+        write_folder(folder)
+        return str(folder)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot)
+    surroundings = Surroundings(
+        Surroundings.of(tmp_path).inputs, tmp_path / "cache", may_download=True
+    )
+    found = family(surroundings, task=TEXTS, hub="someone/model", revision="v2")
+    assert found.build(TEXT).get_parameter("classifier.weight").shape == (3, 8)
+    assert asked == [("someone/model", "v2", False)]
+
+    def unreachable(*args: object, **options: object) -> str:
+        raise OSError("no route")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", unreachable)
+    with pytest.raises(InvalidInputError, match=r"cannot be fetched: OSError: no route"):
+        family(surroundings, task=TEXTS, hub="someone/model")
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [("nowhere", "existing file"), ("../mine", "leads out"), ("/mine", "a path relative")],
+)
+def test_folders_that_may_not_be_read_are_refused(path: str, words: str, tmp_path: Path) -> None:
+    write_folder(tmp_path / "mine")
+    (tmp_path / "inputs").mkdir()
+    with pytest.raises(InvalidInputError, match=words) as caught:
+        family(Surroundings.of(tmp_path / "inputs"), task=TEXTS, path=path)
+    assert caught.value.field == "model.path"
+
+
+@pytest.mark.parametrize("content", ["[]", "{", '"text"', "[" * 100_000])
+def test_a_config_that_is_no_object_is_refused(content: str, tmp_path: Path) -> None:
+    write_folder(tmp_path / "mine")
+    (tmp_path / "mine" / "config.json").write_text(content)
+    with pytest.raises(InvalidInputError, match=r"model.path: config.json"):
+        family(Surroundings.of(tmp_path), task=TEXTS, path="mine")
+
+
+def test_links_out_of_the_inputs_are_refused_file_by_file(tmp_path: Path) -> None:
+    write_folder(tmp_path / "elsewhere")
+    write_folder(tmp_path / "inputs" / "mine")
+    tokenizer = tmp_path / "inputs" / "mine" / "tokenizer.json"
+    tokenizer.unlink()
+    tokenizer.symlink_to(tmp_path / "elsewhere" / "tokenizer.json")
+    found = family(Surroundings.of(tmp_path / "inputs"), task=TEXTS, path="mine")
+    text = found.preprocessing().text
+    assert text is not None
+    with pytest.raises(InvalidInputError, match="leads out of it"):
+        _ = text.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("model_type", "inputs", "words"),
+    [
+        ("vit", {"x": (3, 8, 8)}, r"\(1, height, width\).*num_channels"),
+        ("vit", {"x": (1, 9, 9)}, "doesn't match model"),
+        ("vit", {"x": (8, 8)}, "height, width"),
+        ("convnext", {"x": (1, 1, 1)}, "dataset: inputs of shape"),
+        ("bert", {"x": (1, 8, 8)}, "input_ids and attention_mask"),
+        ("bert", {"input_ids": (21,)}, "at most the 20"),
+        # It counts positions from the number of its padding on.
+        ("roberta", {"input_ids": (19,)}, "at most the 18"),
+        ("bert", {"input_ids": (6,), "wordiness": (6,)}, "inputs named wordiness"),
+    ],
+)
+def test_data_that_a_network_does_not_take_are_refused(
+    model_type: str, inputs: dict[str, tuple[int, ...]], words: str
+) -> None:
+    with pytest.raises(InvalidInputError, match=words) as caught:
+        inline(model_type).build(DataShape(inputs, 3))
+    assert caught.value.field == "dataset"
+
+
+def test_convolutional_networks_take_images_of_any_size() -> None:
+    network = inline("resnet").build(DataShape({"x": (1, 11, 13)}, 3))
+    assert network(x=torch.randn(2, 1, 11, 13)).shape == (2, 3)
+    assert inline("resnet").build(IMAGES) is not None
+
+
+def test_without_the_library_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    with pytest.raises(InvalidInputError, match=r"pip install 'transfermask\[transformers\]'"):
+        inline("bert")
+
+
+def test_companion_files_name_the_classes(tmp_path: Path) -> None:
+    write_folder(tmp_path / "mine")
+    found = family(Surroundings.of(tmp_path), task=TEXTS, path="mine")
+    files = found.companion_files(TEXT, ("good", "bad", "neither"))
+    config = json.loads(files["config.json"])
+    assert config["id2label"] == {"0": "good", "1": "bad", "2": "neither"}
+    assert config["label2id"] == {"good": 0, "bad": 1, "neither": 2}
+    assert config["architectures"] == ["BertForSequenceClassification"]
+    assert {"tokenizer.json", "tokenizer_config.json"} <= files.keys()

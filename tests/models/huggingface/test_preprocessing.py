@@ -1,0 +1,153 @@
+"""What raw text and raw images become for networks of the library transformers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from models.data.preprocessing import ImagePreprocessing, TextPreprocessing
+from models.surroundings import Surroundings
+from search.errors import InvalidInputError
+from tests.models.huggingface.cases import (
+    TEXT,
+    config_of,
+    family,
+    inline,
+    write_folder,
+    write_tokenizer,
+)
+
+TEXTS = ["a sentence", "few words and few numbers of a sentence"]
+
+
+def text_of(folder: Path, **options: object) -> TextPreprocessing:
+    given = {"task": "sequence_classification", "path": "mine", **options}
+    text = family(Surroundings.of(folder), **given).preprocessing().text
+    assert text is not None
+    return text
+
+
+def images_of(**changes: object) -> ImagePreprocessing | None:
+    return inline("vit", **changes).preprocessing().image
+
+
+def test_texts_are_cut_and_filled_up(tmp_path: Path) -> None:
+    write_folder(tmp_path / "mine")
+    encoded = text_of(tmp_path).encode(TEXTS, max_length=5)
+    assert encoded["input_ids"].tolist() == [[3, 4, 0, 0, 0], [6, 7, 8, 6, 9]]
+    assert encoded["attention_mask"].tolist() == [[1, 1, 0, 0, 0], [1, 1, 1, 1, 1]]
+    assert tuple(encoded) == text_of(tmp_path).input_names
+
+
+def test_the_longest_text_is_what_network_and_tokenizer_take(tmp_path: Path) -> None:
+    write_folder(tmp_path / "mine")
+    assert text_of(tmp_path).longest == 20
+    write_tokenizer(tmp_path / "mine", pad_token="[PAD]", model_max_length=7)
+    assert text_of(tmp_path).longest == 7
+
+
+def test_another_vocabulary_or_option_has_another_fingerprint(tmp_path: Path) -> None:
+    write_folder(tmp_path / "mine")
+    first = text_of(tmp_path).fingerprint
+    assert text_of(tmp_path).fingerprint == first
+    write_tokenizer(tmp_path / "mine", pad_token="[END]")
+    assert text_of(tmp_path).fingerprint != first
+
+
+def test_a_tokenizer_may_lie_in_another_folder(tmp_path: Path) -> None:
+    write_tokenizer(tmp_path / "words", pad_token="[PAD]")
+    text = text_of(tmp_path, path=None, config=config_of("bert"), tokenizer="words")
+    assert text.encode(["a"], 5)["input_ids"].tolist() == [[3]]
+
+
+def test_a_tokenizer_without_padding_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    write_folder(tmp_path / "mine")
+    write_tokenizer(tmp_path / "mine", eos_token="[END]")
+    with pytest.raises(InvalidInputError, match="'eos', which fills up") as caught:
+        text_of(tmp_path).encode(TEXTS, 5)
+    assert caught.value.field == "model.pad_token"
+    encoded = text_of(tmp_path, pad_token="eos").encode(TEXTS, 5)
+    assert encoded["input_ids"][0].tolist() == [3, 4, 2, 2, 2]
+    write_tokenizer(tmp_path / "mine")
+    with pytest.raises(InvalidInputError, match="lacks too"):
+        text_of(tmp_path, pad_token="eos").encode(TEXTS, 5)
+
+
+def test_decoders_are_told_what_fills_up(tmp_path: Path) -> None:
+    write_folder(tmp_path / "mine", "gpt2", pad_token_id=None)
+    found = family(Surroundings.of(tmp_path), task="sequence_classification", path="mine")
+    assert found.build(TEXT).config.pad_token_id == 0  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "tokenizer_config.json"])
+def test_a_broken_tokenizer_is_refused(name: str, tmp_path: Path) -> None:
+    write_folder(tmp_path / "mine")
+    (tmp_path / "mine" / name).write_text("{")
+    with pytest.raises(InvalidInputError, match=r"model\.path"):
+        text_of(tmp_path).encode(TEXTS, 5)
+
+
+def test_a_tokenizer_with_code_is_refused(tmp_path: Path) -> None:
+    write_folder(tmp_path / "mine")
+    write_tokenizer(tmp_path / "mine", auto_map={"AutoTokenizer": ["code.Slow", None]})
+    with pytest.raises(InvalidInputError, match="never run"):
+        text_of(tmp_path).encode(TEXTS, 5)
+
+
+def test_a_folder_without_tokenizer_is_complained_about_when_there_is_text(tmp_path: Path) -> None:
+    write_folder(tmp_path / "mine")
+    (tmp_path / "mine" / "tokenizer.json").unlink()
+    text = text_of(tmp_path)
+    with pytest.raises(InvalidInputError, match=r"a folder with tokenizer\.json"):
+        _ = text.input_names
+
+
+def test_more_tokens_than_the_network_knows_are_refused(tmp_path: Path) -> None:
+    write_folder(tmp_path / "mine", vocab_size=5)
+    with pytest.raises(InvalidInputError, match=r"10 tokens.*at most the 5"):
+        text_of(tmp_path).encode(TEXTS, 5)
+
+
+def test_images_are_of_the_size_of_the_configuration() -> None:
+    assert images_of() == ImagePreprocessing((8, 8), (0.5,), (0.5,))
+    coloured = images_of(num_channels=3, image_size=16)
+    assert coloured == ImagePreprocessing((16, 16), (0.5,) * 3, (0.5,) * 3)
+    assert images_of(num_channels=4) is None
+    assert inline("resnet", image_size=32).preprocessing().image == ImagePreprocessing(
+        (32, 32), (0.5,), (0.5,)
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"size": {"height": 20, "width": 30}}, ((20, 30), (0.5,), (0.5,))),
+        ({"size": {"shortest_edge": 24}, "do_center_crop": True}, ((24, 24), (0.5,), (0.5,))),
+        (
+            {"size": 32, "do_center_crop": True, "crop_size": {"height": 28, "width": 28}},
+            ((28, 28), (0.5,), (0.5,)),
+        ),
+        ({"size": 20, "image_mean": [0.4], "image_std": 0.2}, ((20, 20), (0.4,), (0.2,))),
+        ({"size": 20, "do_normalize": False}, ((20, 20), (0.0,), (1.0,))),
+        ({}, ((224, 224), (0.5,), (0.5,))),
+    ],
+)
+def test_a_folder_says_how_its_images_were_prepared(
+    options: dict[str, Any], expected: tuple[Any, ...], tmp_path: Path
+) -> None:
+    write_folder(tmp_path / "mine", "resnet")
+    (tmp_path / "mine" / "preprocessor_config.json").write_text(json.dumps(options))
+    found = family(Surroundings.of(tmp_path), task="image_classification", path="mine")
+    assert found.preprocessing().image == ImagePreprocessing(*expected)
+
+
+@pytest.mark.parametrize("options", [{"image_mean": [0.5] * 3}, {"image_std": [0]}])
+def test_a_mean_of_other_channels_is_refused(options: dict[str, Any], tmp_path: Path) -> None:
+    write_folder(tmp_path / "mine", "resnet")
+    (tmp_path / "mine" / "preprocessor_config.json").write_text(json.dumps(options))
+    found = family(Surroundings.of(tmp_path), task="image_classification", path="mine")
+    with pytest.raises(InvalidInputError, match="1 numbers each"):
+        found.preprocessing()
