@@ -11,7 +11,6 @@ import psutil
 import pytest
 from safetensors import safe_open
 
-from models.inputs import InputFolder
 from search.ledger import EvaluationRow, InMemoryLedger, canonical_json
 from service.database import connect
 from service.errors import ServiceError
@@ -91,7 +90,7 @@ def test_a_search_survives_the_death_of_its_child_and_of_its_service(tmp_path: P
         SearchSpec.model_validate(LONG_SPEC),
         ledger=untouched,
         folder=tmp_path / "untouched",
-        inputs=InputFolder(server.settings.inputs_dir),
+        surroundings=server.settings.surroundings,
     )
     engine = connect(server.settings.sqlalchemy_url)
     rows = SqlLedger(engine, search_id, fencing_token=0).rows()
