@@ -55,6 +55,7 @@ def test_own_modules_and_arrays_are_searched_and_resumed(tmp_path: Path) -> None
     assert all(torch.equal(before[name], tensor) for name, tensor in target.state_dict().items())
     for name in ("result.json", "report.html", "weights.safetensors", "ledger.jsonl"):
         assert (tmp_path / name).exists()
+    assert "<svg" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
 @without_report

@@ -83,7 +83,7 @@ class Finished:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    """The search that nothing happens to, for all who only look at it; its report is drawn."""
+    """The search that nothing happens to, for all who only look at it."""
     ledger, folder = InMemoryLedger(), tmp_path_factory.mktemp("finished")
     told: list[Progress] = []
     result = run_search(
@@ -253,13 +253,8 @@ def test_the_test_split_is_read_once_and_after_everything_else(
     assert isinstance(ledger.rows()[-1], DecisionRow)
     # The files it was read from are gone, and the answer is still there.
     assert not (finished.folder / "final").exists()
-    copied = shutil.copytree(finished.folder, tmp_path / "again")
-    again = run(spec(), ledger, copied)
+    again = run(spec(), ledger, shutil.copytree(finished.folder, tmp_path / "again"))
     assert again.test == finished.result.test
-
-
-def test_the_report_lies_beside_the_weights(finished: Finished) -> None:
-    assert "<svg" in (finished.folder / "report.html").read_text(encoding="utf-8")
 
 
 def test_progress_goes_through_the_phases_to_the_end(finished: Finished) -> None:
