@@ -9,7 +9,8 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import importlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from threading import Lock
 from typing import Any, Literal
 
@@ -185,7 +186,7 @@ class Architecture:
             RuntimeError: The folder lacks tensors of the network, or has others.
         """
         auto_class = getattr(self._library, AUTO_CLASSES[self._task])
-        with _building:
+        with _building, self._without_progress_bar():
             network, report = auto_class.from_pretrained(
                 folder,
                 local_files_only=True,
@@ -198,6 +199,17 @@ class Architecture:
                 raise RuntimeError(f"{folder} has {problem} {sorted(report[problem])[:3]}")
         state: dict[str, Tensor] = network.state_dict()
         return state
+
+    @contextmanager
+    def _without_progress_bar(self) -> Iterator[None]:
+        logging = self._library.utils.logging
+        was_shown = logging.is_progress_bar_enabled()
+        logging.disable_progress_bar()
+        try:
+            yield
+        finally:
+            if was_shown:
+                logging.enable_progress_bar()
 
     def _known_type(self) -> str:
         given = self._document.get("model_type")

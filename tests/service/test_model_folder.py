@@ -39,7 +39,10 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[SearchSpec, Path
     """A search over a vision transformer that has come to its end, and its folder."""
     folder = tmp_path_factory.mktemp("vit")
     short = {
+        "source": QUICK_SPEC["source"] | {"steps": 5},
+        "finetune": {"kind": "full", "steps": 2},
         "budget": {"evaluations": 4},
+        "final": QUICK_SPEC["final"] | {"steps": 4},
         "race": {"leaders": 1, "replicates": 2, "full_length_replicates": 0},
     }
     spec = SearchSpec.model_validate(QUICK_SPEC | {"model": MODEL, "plan": PLAN} | short)
