@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.inputs import InputFolder
+from models.uploads import UploadFolder
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,10 +17,12 @@ class Surroundings:
     Attributes:
         inputs: Where files named in the spec lie.
         cache: Where data that take long to prepare (tokenised, resized) are kept by their content, or None.
+        uploads: Files that users sent, by id; None where there is no data directory.
     """
 
     inputs: InputFolder
     cache: Path | None = None
+    uploads: UploadFolder | None = None
 
     @classmethod
     def of(cls, folder: Path) -> Surroundings:

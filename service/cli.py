@@ -94,6 +94,21 @@ def submit(spec: SpecPath, server: Server = None) -> None:
 
 
 @app.command()
+def upload(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="weights (safetensors) or arrays (npz)")
+    ],
+    server: Server = None,
+) -> None:
+    """Send a file to a running service and print its id, which specs may name."""
+    with _client(server) as client:
+        try:
+            typer.echo(client.upload(file)["id"])
+        except OSError as error:
+            raise InvalidInputError("FILE", file, f"a readable file ({error})") from error
+
+
+@app.command()
 def watch(
     search_id: Annotated[str, typer.Argument(metavar="ID", help="srch_...")], server: Server = None
 ) -> None:
