@@ -137,6 +137,10 @@ def genes(spec: SpecPath) -> None:
 
     table = check_spec(_parse(document), settings.surroundings)
     Console().print(_gene_table(table))
+    if table.estimate is not None:
+        from service.cost import render_cost  # noqa: PLC0415
+
+        Console().print(render_cost(table.estimate))
 
 
 @app.command()
