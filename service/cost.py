@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import nn
 
 from models.genes import GeneMap
-from models.plans.memory_need import GIB, MemoryNeed, least_memory
+from models.plans.memory_need import MemoryNeed, least_memory, shown_bytes
 from models.plans.memory_plan import available_bytes, machine_bytes
 from models.plans.plan import Plan
 from models.recipe.strategy import build_strategy
@@ -92,8 +92,8 @@ def render_cost(cost: CostEstimate) -> str:
     )
     return (
         f"{cost.parameters:,} parameters. Trainings at most: {phases}.\n"
-        f"Memory to train one candidate: {cost.memory_needed_bytes / GIB:.2f} GiB and its activations; "
-        f"{cost.memory_available_bytes / GIB:.1f} GiB are free. How long: `transfermask bench`."
+        f"Memory to train one candidate: {shown_bytes(cost.memory_needed_bytes)} and its activations; "
+        f"{shown_bytes(cost.memory_available_bytes)} are free. How long: `transfermask bench`."
     )
 
 

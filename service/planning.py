@@ -11,7 +11,7 @@ from models.devices import available_cores
 from models.evaluator import GraftEvaluator, Task
 from models.final_artifacts import FinalArtifacts
 from models.plans.memory import is_out_of_memory
-from models.plans.memory_need import GIB
+from models.plans.memory_need import shown_bytes
 from models.plans.memory_plan import available_bytes, candidate_bytes
 from models.plans.plan import Plan
 from models.plans.precision import faster_precisions
@@ -178,8 +178,8 @@ def _check_room(limits: ProbeLimits, task: Task) -> None:
         batch_size = max(stage.objective.config.batch_size for stage in task.strategy.stages)
         raise InvalidInputError(
             "finetune.batch_size",
-            f"{batch_size}, with which a training step of one candidate takes {limits.candidate_bytes / GIB:.1f} GiB",
-            f"less: {limits.available_bytes / GIB:.1f} GiB are free, {missing / GIB:.1f} GiB too few",
+            f"{batch_size}, with which a training step of one candidate takes {shown_bytes(limits.candidate_bytes)}",
+            f"less: {shown_bytes(limits.available_bytes)} are free, {shown_bytes(missing)} too few",
         )
 
 

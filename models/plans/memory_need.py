@@ -10,11 +10,10 @@ from torch import Tensor, nn
 
 from models.genes import GeneMap
 from models.recipe.strategy import Objective, Strategy
-from models.recipe.training_optimizer import TrainingOptimizerConfig, build_training_optimizer
 from search.errors import InvalidInputError
 from search.genome import keep_all, transfer_all
 
-GIB = 2**30
+GIB, MIB = 2**30, 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +51,14 @@ class MemoryNeed:
         needed = self.total_bytes - loaded_bytes
         if needed <= available_bytes:
             return
+        missing = shown_bytes(needed - available_bytes)
         raise InvalidInputError(
             "model",
-            f"a network of {self.parameters:,} parameters, which needs about {needed / GIB:.1f} GiB to train one "
+            f"a network of {self.parameters:,} parameters, which needs about {shown_bytes(needed)} to train one "
             "candidate (source, graft, network, gradients, optimizer)",
-            f"at most the {available_bytes / GIB:.1f} GiB that {place}, {(needed - available_bytes) / GIB:.1f} GiB too "
-            "few: a smaller model, a recipe that freezes more, finetune.optimizer sgd without momentum, which keeps "
-            "nothing, or more memory",
+            f"at most the {shown_bytes(available_bytes)} that {place}, {missing} too few; "
+            "take a smaller model, a recipe that freezes more, finetune.optimizer sgd without momentum, or "
+            "more memory",
         )
 
 
@@ -86,8 +86,8 @@ def least_memory(
             for mask in masks
         )
         config = objective.config
-        copies = 1 + _remembered_per_weight(config.optimizer) + bool(config.l2_sp)
-        return int(leaves * copies) + (state_bytes if config.early_stopping is not None else 0)
+        copies = 1 + config.optimizer.numbers_per_weight + bool(config.l2_sp)
+        return leaves * copies + (state_bytes if config.early_stopping is not None else 0)
 
     return MemoryNeed(
         parameters=sum(weight.numel() for weight in network.parameters()),
@@ -103,11 +103,6 @@ def _bytes(tensors: Iterable[Tensor], dtype: torch.dtype) -> int:
     )
 
 
-def _remembered_per_weight(config: TrainingOptimizerConfig) -> float:
-    """Numbers that an optimizer keeps for each weight, as a step of it shows."""
-    weight = torch.zeros(1024, requires_grad=True)
-    weight.grad = torch.zeros_like(weight)
-    optimizer = build_training_optimizer(config, [{"params": [weight], "lr": 0.0}])
-    optimizer.step()
-    kept = [x for x in optimizer.state[weight].values() if isinstance(x, Tensor)]
-    return sum(x.numel() for x in kept if x.numel() >= weight.numel()) / weight.numel()
+def shown_bytes(n_bytes: int) -> str:
+    """An amount of memory for people."""
+    return f"{n_bytes / GIB:.1f} GiB" if n_bytes >= GIB // 10 else f"{n_bytes / MIB:.3g} MiB"
