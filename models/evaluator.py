@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -38,7 +39,7 @@ class Task:
     """All that defines a score, apart from how it is computed.
 
     Attributes:
-        network: The architecture, on the CPU; its own weights are not used.
+        network: The architecture, on the CPU; its own weights are not used and may have no memory.
         genes: Which tensors are kept or transferred as one.
         source: State of the source network, on the CPU.
         target: State of the target network at a replicate, on the CPU.
@@ -103,6 +104,12 @@ class GraftEvaluator:
         own = task.retention
         self._retention = None if own is None else own.to(device, plan.torch_dtype)
         self._scoring = Scoring(task.metric, 0.0 if own is None else own.weight)
+
+    def keeping(self, artifacts: FinalArtifacts) -> GraftEvaluator:
+        """The same with artifacts, sharing all that is on the device: only one of the two may measure at a time."""
+        other = copy.copy(self)
+        other._artifacts, other.computing_seconds = artifacts, 0.0
+        return other
 
     def evaluate(self, candidates: Sequence[Candidate]) -> list[Evaluation]:
         """Measure one chunk.
@@ -189,6 +196,8 @@ class GraftEvaluator:
         )
         target = placed_state(task.target(first.replicate), self._device, self._plan.torch_dtype)
         state = graft_population(target, self._source, task.genes, keeps)
+        # A fresh target is drawn for every chunk: while it trains, its memory is needed for better things.
+        del target
         rows = Rows(tuple(genomes), tuple(rates) * len(candidates))
         with arithmetic(self._plan.dtype, self._device), self._computing():
             self._tuner.train(

@@ -16,6 +16,8 @@ from models.recipe.strategy import Objective
 
 # Samples times candidates per forward pass when nothing is trained: bounds memory, and fits into a processor's cache.
 SCORING_BATCH = {"cpu": 2048, "cuda": 65536}
+# Of so many weights; activations are the larger, the more weights a network has, and so many fewer samples are applied.
+SMALL_NETWORK = 1_000_000
 
 # Changes the minibatch of a step, by the step's number.
 Augment = Callable[[int, Examples], Examples]
@@ -77,9 +79,21 @@ def population_size(state: Mapping[str, Tensor]) -> int:
     return len(next(iter(state.values())))
 
 
-def scoring_pieces(part: Examples, n_candidates: int) -> tuple[Tensor, ...]:
-    """Cut samples into pieces that are applied at once: indices, in order."""
+def scoring_pieces(part: Examples, n_candidates: int, n_weights: int) -> tuple[Tensor, ...]:
+    """Cut samples into pieces that are applied at once: indices, in order.
+
+    Args:
+        part: The samples.
+        n_candidates: Applied together.
+        n_weights: Of each of them.
+    """
     device = part.labels.device
-    size = max(1, SCORING_BATCH.get(device.type, SCORING_BATCH["cpu"]) // n_candidates)
+    most = SCORING_BATCH.get(device.type, SCORING_BATCH["cpu"])
+    size = max(1, most // n_candidates // max(1, n_weights // SMALL_NETWORK))
     pieces: tuple[Tensor, ...] = torch.arange(len(part), device=device).split(size)
     return pieces
+
+
+def weights_of_one(state: Mapping[str, Tensor]) -> int:
+    """Numbers in one candidate's tensors."""
+    return sum(tensor[0].numel() for tensor in state.values())

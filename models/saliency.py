@@ -72,19 +72,17 @@ def _measured(task: Task, device: torch.device) -> GenePriors | None:
     target = placed_state(task.target(SEARCH_REPLICATE), device, torch.float32)
     network = placed_network(task.network, device, torch.float32)
     scratch = ScratchBuffers(network)
-    slopes = []
+    changes, slope = [], dict[str, Tensor]()
     for genome in (keep_all(genes.n_genes), transfer_all(genes.n_genes)):
         scratch.restore()
         # A network may have more than its state.
         network.load_state_dict(graft(target, source, genes, genome), strict=False)
         frozen = _frozen(network, objective, genes, genome)
         with arithmetic("float32", device), seeded_torch(task.seed, "gene priors"):
-            slopes.append(_slope(network, objective, frozen, minibatches))
-    saliencies = [
-        sum(_change(slope, target, source, gene.tensors) for slope in slopes) / len(slopes)
-        for gene in genes.genes
-    ]
-    ratios = _gradient_ratios(slopes[-1], source, genes)
+            slope = _slope(network, objective, frozen, minibatches)
+        changes.append([_change(slope, target, source, gene.tensors) for gene in genes.genes])
+    saliencies = [sum(of_gene) / len(changes) for of_gene in zip(*changes, strict=True)]
+    ratios = _gradient_ratios(slope, source, genes)
     if not all(map(math.isfinite, [*saliencies, *ratios])):
         return None
     return GenePriors(tuple(map(_rounded, saliencies)), tuple(map(_rounded, ratios)))

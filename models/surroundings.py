@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.inputs import InputFolder
+from models.uploads import UploadFolder
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +20,12 @@ class Surroundings:
         may_download: Whether a spec may name what other machines have.
         factories: Python functions that a spec may have called: ``package.module:function``, or ``package.module:*``
             for every one of a module.
+        uploads: Files that users sent, by id; None where there is no data directory.
     """
 
     inputs: InputFolder
     cache: Path | None = None
+    uploads: UploadFolder | None = None
     may_download: bool = False
     factories: tuple[str, ...] = ()
 

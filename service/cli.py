@@ -94,6 +94,21 @@ def submit(spec: SpecPath, server: Server = None) -> None:
 
 
 @app.command()
+def upload(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="weights (safetensors) or arrays (npz)")
+    ],
+    server: Server = None,
+) -> None:
+    """Send a file to a running service and print its id, which specs may name."""
+    with _client(server) as client:
+        try:
+            typer.echo(client.upload(file)["id"])
+        except OSError as error:
+            raise InvalidInputError("FILE", file, f"a readable file ({error})") from error
+
+
+@app.command()
 def watch(
     search_id: Annotated[str, typer.Argument(metavar="ID", help="srch_...")], server: Server = None
 ) -> None:
@@ -126,6 +141,10 @@ def genes(spec: SpecPath) -> None:
     for field, report in table.checkpoints.items():
         for line in (f"{field}: {report.summary}", *(f"  {detail}" for detail in report.details)):
             console.print(Text(line))
+    if table.estimate is not None:
+        from service.cost import render_cost  # noqa: PLC0415
+
+        console.print(render_cost(table.estimate))
 
 
 @app.command()

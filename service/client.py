@@ -5,8 +5,10 @@ Documents come back as the JSON they are; ``DESIGN.md`` and ``/docs`` of a runni
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping
+from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -14,6 +16,7 @@ from typing import Any, Self
 import httpx2
 from pydantic import ValidationError
 
+from models.uploads import ID_PREFIX
 from service.errors import ServiceError
 from service.problem import Problem, problem
 from service.states import JobState
@@ -22,6 +25,8 @@ Document = dict[str, Any]
 
 UNREACHABLE = "unreachable"
 PAGE_SIZE = 500
+# An upload is answered when it has been checked.
+CHECK_SECONDS = 600.0
 
 
 class Client:
@@ -99,6 +104,37 @@ class Client:
     def genes(self, spec: Mapping[str, Any]) -> Document:
         """Read the gene table of a spec; nothing is run."""
         return self._json("POST", "/v1/genes", json=dict(spec))
+
+    def upload(self, path: Path) -> Document:
+        """Send weights (safetensors) or arrays (npz); what is there already, by its content, is not sent again."""
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            try:
+                return self.artifact(f"{ID_PREFIX}{digest}")
+            except ServiceError as error:
+                if error.problem.status != HTTPStatus.NOT_FOUND:
+                    raise
+            file.seek(0)
+            return self._json(
+                "POST",
+                "/v1/artifacts",
+                content=file,
+                params={"name": path.name},
+                headers={"Content-Type": "application/octet-stream"},
+                timeout=CHECK_SECONDS,
+            )
+
+    def artifact(self, artifact_id: str) -> Document:
+        """Read what is in an upload, and which searches need it."""
+        return self._json("GET", f"/v1/artifacts/{artifact_id}")
+
+    def artifacts(self) -> Iterator[Document]:
+        """Iterate over all uploads, newest first; pages are fetched as needed."""
+        return self._pages("/v1/artifacts", {})
+
+    def delete_artifact(self, artifact_id: str) -> None:
+        """Delete an upload that no stored search needs."""
+        self._send("DELETE", f"/v1/artifacts/{artifact_id}")
 
     def plugins(self) -> Document:
         """Read every plug-in that a spec may name."""

@@ -19,6 +19,8 @@ from models.evaluator import GraftEvaluator, Task
 from models.family import ModelFamily, build_family
 from models.final_artifacts import FinalArtifacts
 from models.genes import GeneMap, build_gene_map
+from models.placement import without_weights
+from models.plans.memory_need import MemoryNeed
 from models.plans.plan import Plan
 from models.randomness import derive_seed, seeded_torch
 from models.recipe.checks import check_recipe
@@ -32,9 +34,10 @@ from models.workers.pool import PooledEvaluator
 from search.decisions import DecisionLog
 from search.errors import InvalidInputError
 from search.optimizer import SearchProblem
+from service.cost import CostEstimate, check_device, check_machine, estimate_cost, memory_need
 from service.data import open_data
 from service.model_folder import ModelPackage
-from service.planning import Workers, build_evaluator, commit_to_plan
+from service.planning import Workers, build_evaluator, commit_to_plan, keeping_artifacts
 from service.priors import commit_to_priors
 from service.result import Document
 from service.source_task import check_source_task, read_retention
@@ -52,7 +55,7 @@ class GeneEntry(Document):
 
 
 class GeneTable(Document):
-    """What a mask decides: the genes in order, and the tensors that are no genes with the reason.
+    """What a mask decides, and what finding out will cost: genes in order, tensors that are no genes with the reason.
 
     ``checkpoints`` tells, for a source and a target that come from one, what became of its tensors.
     """
@@ -62,6 +65,7 @@ class GeneTable(Document):
     kept: dict[str, str]
     transferred: dict[str, str]
     checkpoints: dict[str, CheckpointReport] = Field(default_factory=dict)
+    estimate: CostEstimate | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,10 @@ class Blueprint:
     def checkpoints(self) -> dict[str, CheckpointReport]:
         """What became of the tensors of checkpoints, by the field that names them."""
         return checkpoint_reports(source=self.source, target=self.target)
+
+    def memory_need(self, options: SearchOptions) -> MemoryNeed:
+        """What training one candidate needs, and no less."""
+        return memory_need(self.context.meta_network(), self.genes, options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +137,8 @@ def check_spec(spec: SearchSpec, surroundings: Surroundings) -> GeneTable:
         InvalidInputError: Names the field, what came and what was expected.
     """
     blueprint = draw_up(spec, surroundings)
+    need = blueprint.memory_need(spec)
+    check_machine(need)
     optimizer = spec.optimizer
     optimizer.check(blueprint.problem)
     check_recipe(
@@ -142,7 +152,8 @@ def check_spec(spec: SearchSpec, surroundings: Surroundings) -> GeneTable:
     check_source_task(spec, surroundings, blueprint.shape)
     if isinstance(spec.source, InitConfig) and spec.source.redraw:
         raise InvalidInputError("source.redraw", "true", "false; only a target can be redrawn")
-    return blueprint.gene_table()
+    estimate = estimate_cost(need, spec, blueprint.genes.n_genes)
+    return blueprint.gene_table().model_copy(update={"estimate": estimate})
 
 
 def draw_up(
@@ -230,6 +241,7 @@ def draw_networks(
     retention = read_retention(spec, surroundings, data)
     held_out = data.held_out if retention is None else data.held_out | retention.held_out
     blueprint = draw_up(spec, surroundings, held_out=held_out, cache=cache)
+    check_device(blueprint.memory_need(spec), pick_device())
     return DrawnNetworks(blueprint, data, retention, blueprint.source.load(0))
 
 
@@ -257,7 +269,7 @@ def build_task(
     with seeded_torch(spec.seed, "structure"):
         network = blueprint.family.build(blueprint.shape)
     return Task(
-        network=network,
+        network=without_weights(network, blueprint.genes.tensors),
         genes=blueprint.genes,
         source=source,
         target=target,
@@ -288,6 +300,7 @@ def set_up(
         # Whatever was timed before, and whether anything was: the last bits depend on it.
         torch.set_num_threads(plan.threads)
         priors = commit_to_priors(task, device, decisions)
+        evaluator = build_evaluator(task, plan, device, workers)
         return Workbench(
             task=task,
             problem=SearchProblem(
@@ -296,8 +309,8 @@ def set_up(
             plan=plan,
             refusals=refusals,
             device=device,
-            evaluator=build_evaluator(task, plan, device, workers),
-            final_evaluator=build_evaluator(task, plan, device, workers, artifacts),
+            evaluator=evaluator,
+            final_evaluator=keeping_artifacts(evaluator, artifacts),
             artifacts=artifacts,
             workers=workers,
         )

@@ -8,9 +8,11 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from models.surroundings import Surroundings
+from service.artifact_rows import ArtifactRows
 from service.settings import Settings
 from service.store import SearchStore
 from service.supervisor import Supervisor
+from service.uploads import UploadStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,8 @@ class ServiceContext:
     store: SearchStore
     surroundings: Surroundings
     supervisor: Supervisor
+    artifacts: ArtifactRows
+    uploads: UploadStore
 
 
 def _context_of(request: Request) -> ServiceContext:

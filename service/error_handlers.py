@@ -15,11 +15,13 @@ from starlette.routing import compile_path
 
 from search.errors import InvalidInputError, TransferMaskError
 from service.errors import (
+    ArtifactInUseError,
     IdempotencyKeyReusedError,
     ImpossibleTransitionError,
     NoModelFolderError,
     NotFoundError,
     ResultNotReadyError,
+    StorageFullError,
 )
 from service.problem import MEDIA_TYPE, Problem, problem, problem_of_inputs
 from service.spec_problems import problem_of_details
@@ -30,6 +32,8 @@ logger = logging.getLogger(__name__)
 STATUS: Mapping[type[TransferMaskError], tuple[HTTPStatus, str]] = MappingProxyType(
     {
         NotFoundError: (HTTPStatus.NOT_FOUND, "not_found"),
+        ArtifactInUseError: (HTTPStatus.CONFLICT, "artifact_in_use"),
+        StorageFullError: (HTTPStatus.INSUFFICIENT_STORAGE, "storage_full"),
         ImpossibleTransitionError: (HTTPStatus.CONFLICT, "impossible_transition"),
         ResultNotReadyError: (HTTPStatus.CONFLICT, "result_not_ready"),
         NoModelFolderError: (HTTPStatus.NOT_FOUND, "no_model_folder"),
@@ -48,11 +52,12 @@ HTTP_CODES: Mapping[int, str] = MappingProxyType(
 DOCUMENTED: Mapping[int, str] = MappingProxyType(
     {
         400: "the body is not JSON",
-        404: "there is no such search",
-        409: "the state of the search does not allow it",
+        404: "there is nothing with that id",
+        409: "the state of it does not allow that",
         413: "the body is too large",
-        415: "the body is not sent as application/json",
+        415: "the body is not sent as what it must be",
         422: "a field is wrong; errors names each",
+        507: "no room for another upload",
     }
 )
 

@@ -3,6 +3,9 @@
 TransferMaskError
 ├── InvalidInputError            422   (of ``search``: every field that is wrong)
 ├── NotFoundError                404
+│   └── ArtifactNotFoundError
+├── ArtifactInUseError           409   a search needs the upload
+├── StorageFullError             507   no room for another upload
 ├── ImpossibleTransitionError    409   a state that the job cannot go to from where it is
 ├── ResultNotReadyError          409   no result yet, or never
 ├── NoModelFolderError           404   a result whose architecture belongs to no library
@@ -12,6 +15,7 @@ TransferMaskError
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from search.errors import TransferMaskError
@@ -19,6 +23,9 @@ from service.states import JobState
 
 if TYPE_CHECKING:
     from service.problem import Problem
+
+# A refusal to delete names so many searches.
+NAMED_SEARCHES = 3
 
 
 class NotFoundError(TransferMaskError, LookupError):
@@ -29,6 +36,41 @@ class NotFoundError(TransferMaskError, LookupError):
         self.search_id = search_id
         super().__init__(
             f"there is no search {search_id!r}; GET /v1/searches lists those there are"
+        )
+
+
+class ArtifactNotFoundError(NotFoundError):
+    """No upload has that id."""
+
+    def __init__(self, artifact_id: str) -> None:
+        """Keep the id."""
+        self.artifact_id = artifact_id
+        TransferMaskError.__init__(
+            self, f"there is no upload {artifact_id!r}; GET /v1/artifacts lists those there are"
+        )
+
+
+class ArtifactInUseError(TransferMaskError):
+    """Searches that are stored need an upload."""
+
+    def __init__(self, artifact_id: str, search_ids: Sequence[str], n_searches: int) -> None:
+        """Keep some of the searches and the number of them all."""
+        self.artifact_id, self.search_ids = artifact_id, tuple(search_ids)
+        named = ", ".join(self.search_ids[:NAMED_SEARCHES])
+        more = n_searches - NAMED_SEARCHES
+        super().__init__(
+            f"upload {artifact_id} is needed by {named}{f' and {more} more' if more > 0 else ''}; "
+            "delete these searches first"
+        )
+
+
+class StorageFullError(TransferMaskError):
+    """There is no room for another upload."""
+
+    def __init__(self, reason: str) -> None:
+        """Say what is full."""
+        super().__init__(
+            f"{reason}; GET /v1/artifacts lists what is there, and DELETE frees what no search needs"
         )
 
 

@@ -20,11 +20,13 @@ from models.checkpoints import State
 from models.data.dataset import Examples
 from models.data.shapes import DataShape
 from models.data.splits import TaskData
+from models.devices import pick_device
 from models.evaluator import Task
 from models.fixed_target import FixedTarget
 from models.genes import GeneMap, GenomeOptions, build_gene_map
 from models.graft import graft
 from models.inputs import InputFolder
+from models.placement import without_weights
 from models.recipe.checks import check_recipe
 from models.recipe.strategy import build_strategy
 from models.surroundings import Surroundings
@@ -35,6 +37,7 @@ from search.genome import Genome
 from search.ledger import JsonLinesLedger
 from search.optimizer import SearchProblem
 from service.composition import Workbench, check_spec, set_up
+from service.cost import check_device, memory_need
 from service.output_folder import LEDGER, open_output_folder, write_result
 from service.pipeline import run_phases, run_search
 from service.result import Progress, SearchResult
@@ -186,7 +189,7 @@ def _search_modules(
     own = copy.deepcopy(target).cpu()
     kept = {name: tensor.clone() for name, tensor in own.state_dict().items()}
     task = Task(
-        network=own,
+        network=without_weights(own, genes.tensors),
         genes=genes,
         source={name: tensor.detach().cpu() for name, tensor in source.state_dict().items()},
         target=FixedTarget(kept),
@@ -195,6 +198,10 @@ def _search_modules(
         metric=options.fitness.metric,
         seed=options.seed,
     )
+
+    need = memory_need(own, genes, options)
+    # The source is there already.
+    check_device(need, pick_device(), loaded_bytes=need.state_bytes)
 
     def prepare(decisions: DecisionLog) -> Workbench:
         return set_up(task, options, decisions=decisions, folder=output)

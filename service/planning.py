@@ -10,8 +10,8 @@ from torch import nn
 from models.devices import available_cores
 from models.evaluator import GraftEvaluator, Task
 from models.final_artifacts import FinalArtifacts
-from models.placement import placed_network
 from models.plans.memory import is_out_of_memory
+from models.plans.memory_need import shown_bytes
 from models.plans.memory_plan import available_bytes, candidate_bytes
 from models.plans.plan import Plan
 from models.plans.precision import faster_precisions
@@ -28,6 +28,9 @@ from search.learning_rate import PREPARING_PHASE
 from search.ledger import Json, Position
 from service.progress import planned_steps
 from service.spec import SearchOptions
+
+# What Python and torch take in every process; measured 0.3 to 0.4 GB.
+PROCESS_BYTES = 400_000_000
 
 
 class Workers:
@@ -64,7 +67,6 @@ def build_evaluator(
     plan: Plan,
     device: torch.device,
     workers: Workers,
-    artifacts: FinalArtifacts | None = None,
 ) -> GraftEvaluator | PooledEvaluator:
     """Construct what measures by a plan.
 
@@ -73,15 +75,24 @@ def build_evaluator(
         plan: How.
         device: Where.
         workers: Of the same task; asked if the plan is for several processes.
-        artifacts: If given, what a final keeps is written there.
 
     Raises:
         InvalidInputError: The plan is for several processes, and the device is not the CPU.
     """
     _check_processes(plan, device)
     if plan.processes > 1:
-        return PooledEvaluator(workers.pool(plan), plan, keeps_artifacts=artifacts is not None)
-    return GraftEvaluator(task, plan, device, artifacts)
+        return PooledEvaluator(workers.pool(plan), plan)
+    return GraftEvaluator(task, plan, device)
+
+
+def keeping_artifacts(
+    evaluator: GraftEvaluator | PooledEvaluator, artifacts: FinalArtifacts
+) -> GraftEvaluator | PooledEvaluator:
+    """The same evaluator for a final, whose artifacts it keeps; the two share their memory."""
+    if isinstance(evaluator, PooledEvaluator):
+        # Its workers were told where.
+        return evaluator.keeping_artifacts()
+    return evaluator.keeping(artifacts)
 
 
 def commit_to_plan(
@@ -137,9 +148,9 @@ def measure_plans(
             chunk_size=plan.candidates_at_once,
         )
 
-    outcome = probe_plans(
-        _limits(task, options, device), Instruments(time_plan, correlation_with_exact)
-    )
+    limits = _limits(task, options, device)
+    _check_room(limits, task)
+    outcome = probe_plans(limits, Instruments(time_plan, correlation_with_exact))
     if outcome.plan.layout == "stacked":
         outcome.refusals.update(_layers_left_to_vmap(task.network))
     return outcome
@@ -156,19 +167,31 @@ def _limits(task: Task, options: SearchOptions, device: torch.device) -> ProbeLi
         has_processes=device.type == "cpu",
         precisions=faster_precisions(device),
         can_capture=device.type == "cuda",
+        process_bytes=PROCESS_BYTES + sum(x.nbytes for x in task.source.values()),
     )
+
+
+def _check_room(limits: ProbeLimits, task: Task) -> None:
+    """Refuse a training step for which there is no room even alone."""
+    missing = limits.candidate_bytes - limits.available_bytes
+    if missing > 0:
+        batch_size = max(stage.objective.config.batch_size for stage in task.strategy.stages)
+        raise InvalidInputError(
+            "finetune.batch_size",
+            f"{batch_size}, with which a training step of one candidate takes {shown_bytes(limits.candidate_bytes)}",
+            f"less: {shown_bytes(limits.available_bytes)} are free, {shown_bytes(missing)} too few",
+        )
 
 
 def _candidate_bytes(task: Task, device: torch.device) -> int:
     """Memory that one more candidate takes in the stage that takes most, at all of its learning rates."""
     data = task.data.to(device, torch.float32)
-    network = placed_network(task.network, device, torch.float32)
     needed = []
     for stage in task.strategy.stages:
         samples = stage_examples(stage.objective, data, task.teachers)
         batch = min(stage.objective.config.batch_size, len(samples))
         minibatch = samples.take(torch.arange(batch, device=device))
-        needed.append(candidate_bytes(network, stage.objective, minibatch))
+        needed.append(candidate_bytes(task.network, stage.objective, minibatch))
     return max(needed) * len(task.strategy.config.learning_rates_of_one)
 
 

@@ -15,6 +15,19 @@ from service.result import Progress
 from service.spec import SearchOptions
 
 
+def planned_trainings(options: SearchOptions, n_genes: int) -> dict[str, int]:
+    """Trainings of each phase at most: each at one learning rate or, where a candidate has several, at all of them."""
+    n_rates = len(options.finetune.learning_rates_of_one)
+    course = Course(
+        options.race, options.final, options.finetune.steps, options.final.n_arms(n_rates)
+    )
+    return {
+        SEARCH_PHASE: options.budget.evaluations,
+        RACE_PHASE: sum(course.trainings(n_genes)),
+        FINAL_PHASE: n_contenders(n_genes) * options.final.replicates,
+    }
+
+
 def planned_steps(options: SearchOptions, n_genes: int) -> dict[str, int]:
     """Training steps of each phase at most, over all candidates: what the search will cost before it starts.
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import RowMapping
 
+from models.formats.content import FileKind
+from models.uploads import ID_PREFIX
+from service.artifact_rows import MOST_SEARCHES, MOST_TENSORS
 from service.problem import Problem
 from service.states import JobState
 from service.store import EVALUATION_PREFIX
@@ -88,6 +91,55 @@ class StoredEvaluation(Document):
         """Read a row of the ledger's table."""
         fields = {name: row[name] for name in cls.model_fields if name in row}
         return cls.model_validate(fields | {"id": f"{EVALUATION_PREFIX}{row['row']}"})
+
+
+class ArtifactSummary(Document):
+    """One upload."""
+
+    id: str = Field(description="art_ and the SHA-256 of the content")
+    kind: FileKind
+    name: str = Field(description="for people, as it was first sent")
+    bytes: int
+    sha256: str
+    created_at: datetime
+    n_tensors: int = Field(description="tensors of safetensors, arrays of npz")
+    n_used_by: int = Field(
+        description="searches that need it; it can be deleted while there are none"
+    )
+
+    @classmethod
+    def of(cls, row: RowMapping) -> Self:
+        """Read a row of the table of uploads."""
+        return cls.model_validate(_upload_fields(row))
+
+
+class StoredTensor(Document):
+    """A tensor or array of an upload."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+
+class Artifact(ArtifactSummary):
+    """One upload, what is in it, and what needs it."""
+
+    tensors: tuple[StoredTensor, ...] = Field(description=f"the first {MOST_TENSORS}")
+    used_by: tuple[str, ...] = Field(
+        description=f"ids of searches that need it, the newest {MOST_SEARCHES}"
+    )
+
+    @classmethod
+    def of_row(cls, row: RowMapping, used_by: tuple[str, ...]) -> Artifact:
+        """Read a row of the table of uploads; the searches are those of ``ArtifactRows.used_by``."""
+        names = StoredTensor.model_fields
+        tensors = [dict(zip(names, entry, strict=True)) for entry in row["tensors"]]
+        return cls.model_validate(_upload_fields(row) | {"tensors": tensors, "used_by": used_by})
+
+
+def _upload_fields(row: RowMapping) -> dict[str, Any]:
+    fields = {name: row[name] for name in ArtifactSummary.model_fields if name in row}
+    return fields | {"sha256": row["id"].removeprefix(ID_PREFIX)}
 
 
 class List(Document, Generic[ItemT]):

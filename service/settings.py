@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from models.inputs import InputFolder
 from models.process_environment import PATIENT_THREADS, computing_environment
 from models.surroundings import Surroundings
+from models.uploads import UploadFolder
 
 ENVIRONMENT_PREFIX = "TRANSFERMASK_"
 FACTORY_PATTERN = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:([^\W\d]\w*|\*)")
@@ -49,7 +50,15 @@ class Settings(BaseSettings):
     )
     poll_seconds: float = Field(0.25, gt=0, description="time between looks at the queue")
     kill_grace_seconds: float = Field(2.0, ge=0, le=4, description="from SIGTERM to SIGKILL")
-    max_body_bytes: int = Field(1_048_576, ge=1, description="largest request body")
+    max_body_bytes: int = Field(
+        1_048_576, ge=1, description="largest request body, apart from uploads"
+    )
+    max_artifact_bytes: int = Field(
+        4 * 2**30, ge=1, description="largest upload, and largest sum of its arrays unpacked"
+    )
+    max_artifact_store_bytes: int = Field(
+        32 * 2**30, ge=1, description="all uploads together, those still arriving included"
+    )
     allow_downloads: bool = Field(
         False, description="specs may name models that are fetched from the Hugging Face hub"
     )
@@ -110,11 +119,17 @@ class Settings(BaseSettings):
         return self.data_dir / "cache"
 
     @property
+    def uploads_dir(self) -> Path:
+        """The folder of what users uploaded, named by content; workers of one database share it."""
+        return self.data_dir / "uploads"
+
+    @property
     def surroundings(self) -> Surroundings:
         """What specs may reach outside of themselves."""
         return Surroundings(
             InputFolder(self.inputs_dir),
             self.cache_dir,
+            UploadFolder(self.uploads_dir),
             may_download=self.allow_downloads,
             factories=_items(self.allowed_factories),
         )

@@ -6,26 +6,19 @@ import hashlib
 import json
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, Engine, RowMapping, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from service.artifact_rows import refer
 from service.errors import IdempotencyKeyReusedError, ImpossibleTransitionError, NotFoundError
+from service.page import Page
 from service.states import JobState
 from service.tables import ledger_rows, searches
 
 EVALUATION_PREFIX = "eval_"
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """A piece of a list; ``has_more`` tells whether another follows."""
-
-    rows: list[RowMapping]
-    has_more: bool
 
 
 class SearchStore:
@@ -42,11 +35,20 @@ class SearchStore:
         name: str,
         priority: int,
         idempotency_key: str | None = None,
+        uploads: Mapping[str, str] | None = None,
     ) -> RowMapping:
         """Queue a search, or give the one that the same key and the same spec made before.
 
+        Args:
+            spec: As JSON.
+            name: For people.
+            priority: Higher runs first.
+            idempotency_key: The same key gives the same search.
+            uploads: Ids of those that the spec needs, by the field that names them; they cannot be deleted from now on.
+
         Raises:
             IdempotencyKeyReusedError: The key belongs to another spec.
+            InvalidInputError: An upload was deleted meanwhile; names the field.
         """
         digest = hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()
         values = {
@@ -66,7 +68,9 @@ class SearchStore:
         try:
             with self._engine.begin() as connection:
                 statement = insert(searches).values(values).returning(searches)
-                return connection.execute(statement).mappings().one()
+                row = connection.execute(statement).mappings().one()
+                refer(connection, row["id"], uploads or {})
+                return row
         except IntegrityError:
             if idempotency_key is None:
                 raise

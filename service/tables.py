@@ -1,4 +1,4 @@
-"""The tables: searches, which are also the queue, and their ledgers.
+"""The tables: searches, which are also the queue, their ledgers, and uploads.
 
 Valid for SQLite and PostgreSQL alike.  The migrations build the same; a test compares the two.
 """
@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Column,
     DateTime,
     Dialect,
@@ -112,4 +113,33 @@ ledger_rows = Table(
     # Nulls are distinct in both databases, so that each constraint binds its own type of row only.
     UniqueConstraint("search_id", "mask", "steps", "arm", "replicate"),
     UniqueConstraint("search_id", "phase", "batch", "chunk", "name"),
+)
+
+artifacts = Table(
+    "artifacts",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("id", String(80), nullable=False, unique=True),
+    Column("kind", String(16), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("n_tensors", Integer, nullable=False),
+    # The first of them, with shapes and types.
+    Column("tensors", JSON, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+# Which searches need which upload: an upload cannot be deleted while a row here names it.
+search_artifacts = Table(
+    "search_artifacts",
+    metadata,
+    Column(
+        "search_id",
+        String(40),
+        ForeignKey("searches.id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    Column("artifact_id", String(80), ForeignKey("artifacts.id"), primary_key=True),
+    Index(None, "artifact_id"),
 )

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import io
-import zipfile
-import zlib
 from collections.abc import Mapping
-from lzma import LZMAError
 from math import prod
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
-from numpy.lib import format as npy_format
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from models.data.dataset import DATASETS, DatasetConfig, DatasetContext, Examples, LabelledData
 from models.data.shapes import DataShape
+from models.formats.npz import UNREADABLE, ArrayHeader, read_array_headers
+from models.uploads import ArtifactId, resolve_upload
 from search.errors import DataError, InvalidInputError
 
 MAX_CLASSES = 100_000
@@ -26,38 +22,35 @@ MAX_CLASSES = 100_000
 MAX_ARRAY_BYTES = 4 << 30
 MAX_ROWS = 10_000_000
 MAX_GROUP_BYTES = 1 << 30
-# numpy writes 128 bytes and refuses to parse more than 10,000, but reads what is announced, up to 4 GB.
-MAX_HEADER_BYTES = 16_384
 # Divides features that are constant in the training part by 1 instead of by 0.
 SMALLEST_DEVIATION = 1e-8
-
-# What broken, encrypted or exotically compressed archives raise.
-UNREADABLE = (
-    zipfile.BadZipFile,
-    zlib.error,
-    LZMAError,
-    OSError,
-    EOFError,
-    ValueError,
-    RuntimeError,
-)
-
-Header = tuple[tuple[int, ...], np.dtype[Any]]
 
 
 class ArraysConfig(DatasetConfig):
     """Options of arrays in a file."""
 
     kind: Literal["arrays"] = "arrays"
-    path: str = Field(
+    path: str | None = Field(
+        None,
         min_length=1,
         description="npz file below the inputs folder with x (N, ...) and y (N,), optionally x_validation, "
         "y_validation, x_test, y_test; groups (N,), integers or text, of which none is to be in two parts",
+    )
+    artifact: ArtifactId | None = Field(
+        None, description="such a file that was uploaded, by its id, instead of a path"
     )
     normalisation: Literal["none", "standard"] = Field(
         "none",
         description="standard: mean 0, variance 1 per feature or channel, fitted on the training part",
     )
+
+    @model_validator(mode="after")
+    def _lies_in_one_place(self) -> Self:
+        if (self.path is None) == (self.artifact is None):
+            raise ValueError(
+                "exactly one of path (a file below the inputs folder) and artifact (an upload)"
+            )
+        return self
 
 
 @DATASETS.register(ArraysConfig)
@@ -65,27 +58,29 @@ class Arrays:
     """Reads one npz file; classes are the integers in ``y``, 0 to C - 1."""
 
     def __init__(self, config: ArraysConfig, context: DatasetContext) -> None:
-        """Bind the options; the file is looked for but not read."""
-        self._config, self._field = config, context.field
-        field = f"{context.field}.path"
-        self._path = context.surroundings.inputs.resolve(config.path, field)
-        self._headers = _read_headers(self._path, field)
+        """Bind the options; of the file, headers are read."""
+        self._config, surroundings = config, context.surroundings
+        if config.artifact is not None:
+            self._field = f"{context.field}.artifact"
+            self._path = resolve_upload(surroundings.uploads, config.artifact, "npz", self._field)
+        else:
+            self._field = f"{context.field}.path"
+            self._path = surroundings.inputs.resolve(config.path or "", self._field)
+        self._headers = read_array_headers(self._path, self._field)
         self._check_headers()
-        _check_sizes(self._headers, self._path.name, field)
+        _check_sizes(self._headers, self._path.name, self._field)
 
     def shape(self) -> DataShape:
         """Read the labels to count the classes; of ``x``, the header alone."""
         labels = self._labels("y")
         n_classes = int(labels.max()) + 1 if len(labels) else 0
         if not 2 <= n_classes <= MAX_CLASSES:
-            raise DataError(
-                f"{self._field}.path", f"{n_classes} classes in y", f"2 to {MAX_CLASSES}"
-            )
-        return DataShape({"x": self._headers["x"][0][1:]}, n_classes)
+            raise DataError(self._field, f"{n_classes} classes in y", f"2 to {MAX_CLASSES}")
+        return DataShape({"x": self._headers["x"].shape[1:]}, n_classes)
 
     def n_samples(self) -> int:
         """Rows of ``x``."""
-        return self._headers["x"][0][0]
+        return self._headers["x"].shape[0]
 
     def own_parts(self) -> frozenset[str]:
         """Those for which the file has arrays."""
@@ -127,14 +122,12 @@ class Arrays:
         x = self._read(f"x{suffix}").astype(np.float32)
         if not np.isfinite(x).all():
             row = int(np.argwhere(~np.isfinite(x).reshape(len(x), -1).all(axis=1))[0, 0])
-            raise DataError(
-                f"{self._field}.path", f"NaN or infinity in row {row} of x{suffix}", "finite x"
-            )
+            raise DataError(self._field, f"NaN or infinity in row {row} of x{suffix}", "finite x")
         labels = self._labels(f"y{suffix}")
         if len(labels) == 0 or labels.max() >= n_classes:
             came = f"class {labels.max()}" if len(labels) else "no row"
             raise DataError(
-                f"{self._field}.path",
+                self._field,
                 f"y{suffix} with {came}",
                 f"rows of the classes in y, 0 to {n_classes - 1}",
             )
@@ -143,9 +136,7 @@ class Arrays:
     def _labels(self, name: str) -> NDArray[np.int64]:
         labels = self._read(name).astype(np.int64)
         if len(labels) and labels.min() < 0:
-            raise DataError(
-                f"{self._field}.path", f"{name} with {labels.min()}", "classes from 0 upwards"
-            )
+            raise DataError(self._field, f"{name} with {labels.min()}", "classes from 0 upwards")
         return labels
 
     def _read(self, name: str) -> NDArray[Any]:
@@ -153,13 +144,11 @@ class Arrays:
             with np.load(self._path, allow_pickle=False) as file:
                 array: NDArray[Any] = file[name]
         except UNREADABLE as error:
-            raise DataError(
-                f"{self._field}.path", f"{name}: {error}", "a complete npz file"
-            ) from error
+            raise DataError(self._field, f"{name}: {error}", "a complete npz file") from error
         return array
 
     def _check_headers(self) -> None:
-        field, headers = f"{self._field}.path", self._headers
+        field, headers = self._field, self._headers
         for name in ("x", "y"):
             if name not in headers:
                 raise InvalidInputError(
@@ -170,7 +159,8 @@ class Arrays:
                 raise InvalidInputError(field, f"one of x{suffix} and y{suffix}", "both or neither")
             if f"x{suffix}" not in headers:
                 continue
-            (x_shape, x_type), (y_shape, y_type) = headers[f"x{suffix}"], headers[f"y{suffix}"]
+            x_shape, x_type = headers[f"x{suffix}"][:2]
+            y_shape, y_type = headers[f"y{suffix}"][:2]
             if len(x_shape) < 2 or 0 in x_shape[1:] or x_type.kind not in "fiub":
                 raise InvalidInputError(
                     field,
@@ -183,7 +173,7 @@ class Arrays:
                     f"y{suffix} {y_type} {y_shape}",
                     f"integer classes of shape {x_shape[:1]}",
                 )
-            if x_shape[1:] != headers["x"][0][1:]:
+            if x_shape[1:] != headers["x"].shape[1:]:
                 raise InvalidInputError(
                     field,
                     f"x{suffix} with samples {x_shape[1:]}",
@@ -191,9 +181,9 @@ class Arrays:
                 )
 
 
-def _check_sizes(headers: Mapping[str, Header], file: str, field: str) -> None:
+def _check_sizes(headers: Mapping[str, ArrayHeader], file: str, field: str) -> None:
     """Refuse arrays that are too large, or groups that fit no samples, before any is read."""
-    for name, (shape, dtype) in headers.items():
+    for name, (shape, dtype, _, _) in headers.items():
         if shape[:1] > (MAX_ROWS,):
             raise InvalidInputError(
                 field, f"{file}: {name} with {shape[0]:,} rows", f"at most {MAX_ROWS:,}"
@@ -205,58 +195,10 @@ def _check_sizes(headers: Mapping[str, Header], file: str, field: str) -> None:
                 field, f"{file}: {name} {dtype} {shape}, {size:,} bytes", f"at most {largest:,}"
             )
     if "groups" in headers:
-        shape, dtype = headers["groups"]
-        if shape != headers["x"][0][:1] or dtype.kind not in "iuU":
+        shape, dtype, _, _ = headers["groups"]
+        if shape != headers["x"].shape[:1] or dtype.kind not in "iuU":
             raise InvalidInputError(
                 field,
                 f"groups {dtype} {shape}",
                 f"integers or text of shape {headers['x'][0][:1]}, one for each row of x",
             )
-
-
-def _read_headers(path: Path, field: str) -> dict[str, Header]:
-    """Shape and type of every array in the file, without reading any.
-
-    Raises:
-        InvalidInputError: It is no npz file, or it holds pickled objects.
-    """
-    headers: dict[str, Header] = {}
-    try:
-        with zipfile.ZipFile(path) as archive:
-            for member in archive.infolist():
-                name = member.filename.removesuffix(".npy")
-                if name in headers or name == member.filename:
-                    raise ValueError(f"a member {member.filename[:100]!a}, not every array once")
-                if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                    raise ValueError(f"{name} packed by method {member.compress_type}")
-                headers[name] = _read_header(archive, member)
-    except UNREADABLE as error:
-        raise InvalidInputError(
-            field, f"{path.name}: {error}", "an npz file as numpy.savez(path, x=x, y=y) writes it"
-        ) from error
-    for name, (_, dtype) in headers.items():
-        if dtype.hasobject:
-            raise InvalidInputError(
-                field,
-                f"{name} with pickled objects",
-                "plain numbers; convert it, x.astype('float32') say, and save again",
-            )
-    return headers
-
-
-def _read_header(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Header:
-    """Shape and type of one array; what it announces is compared with what the archive does."""
-    with archive.open(member) as file:
-        start = io.BytesIO(file.read(MAX_HEADER_BYTES))
-    version = npy_format.read_magic(start)
-    read = (
-        npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
-    )
-    shape, _, dtype = read(start)
-    size = start.tell() + prod(shape) * dtype.itemsize
-    # The size of pickled objects is nowhere announced; they are refused in any case.
-    if min(shape, default=0) < 0 or (size != member.file_size and not dtype.hasobject):
-        raise ValueError(
-            f"{member.filename} of {member.file_size:,} bytes, where its header announces {size:,}"
-        )
-    return shape, dtype

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from pathlib import Path
 
 import torch
@@ -10,6 +9,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
 from models.data.dataset import Examples
+from models.placement import placed_network
 from models.recipe.strategy import Objective
 from models.recipe.training_optimizer import build_training_optimizer
 
@@ -28,7 +28,16 @@ def available_bytes(device: torch.device) -> int:
     """Memory that new tensors on a device may take now: the machine's, or its container's if that is less."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
-    limits = [_machine_bytes(), *(_container_bytes(limit, used) for limit, used in _CGROUPS)]
+    limits = [
+        _meminfo_bytes("MemAvailable"),
+        *(_container_bytes(limit, used) for limit, used in _CGROUPS),
+    ]
+    return min(limit for limit in limits if limit is not None)
+
+
+def machine_bytes() -> int:
+    """Memory that the machine has, used or not, or its container's limit if that is less."""
+    limits = [_meminfo_bytes("MemTotal"), *(_limit_bytes(limit) for limit, _ in _CGROUPS)]
     return min(limit for limit in limits if limit is not None)
 
 
@@ -40,11 +49,12 @@ def candidate_bytes(network: nn.Module, objective: Objective, minibatch: Example
     tensor count once.
 
     Args:
-        network: On the device of ``minibatch``.
+        network: Not changed; it need not be on the device of ``minibatch``.
         objective: What a step does.
         minibatch: One minibatch of the usual size, with the targets of the objective.
     """
-    trial = copy.deepcopy(network).train()
+    device = minibatch.labels.device
+    trial = placed_network(network, device, torch.float32).train()
     saved: dict[int, int] = {}
 
     def note(tensor: Tensor) -> Tensor:
@@ -76,20 +86,27 @@ def candidate_bytes(network: nn.Module, objective: Objective, minibatch: Example
     return activations + sum(tensor.nbytes for tensor in kept)
 
 
-def _machine_bytes() -> int | None:
+def _meminfo_bytes(field: str) -> int | None:
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
     except OSError:
         return None
-    sizes = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
+    sizes = [int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{field}:")]
     return sizes[0] if sizes else None
 
 
-def _container_bytes(limit_file: str, used_file: str) -> int | None:
+def _limit_bytes(limit_file: str) -> int | None:
     try:
-        limit, used = (
-            Path(name).read_text(encoding="ascii").strip() for name in (limit_file, used_file)
-        )
+        limit = Path(limit_file).read_text(encoding="ascii").strip()
     except OSError:
         return None
-    return None if limit == "max" else max(0, int(limit) - int(used))
+    return None if limit == "max" else int(limit)
+
+
+def _container_bytes(limit_file: str, used_file: str) -> int | None:
+    limit = _limit_bytes(limit_file)
+    try:
+        used = int(Path(used_file).read_text(encoding="ascii"))
+    except OSError:
+        return None
+    return None if limit is None else max(0, limit - used)

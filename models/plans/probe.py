@@ -35,6 +35,7 @@ class ProbeLimits:
         most_candidates: More are never asked for at once.
         planned_steps: Training steps of the whole search, over all candidates.
         candidate_bytes: Memory that one more candidate in a chunk takes.
+        process_bytes: Memory that one more process takes before it trains anything.
         available_bytes: Memory that there is.
         has_images: Whether the order of pixels and channels in memory matters.
         has_processes: Whether several processes can compute side by side.
@@ -51,6 +52,12 @@ class ProbeLimits:
     has_processes: bool
     precisions: tuple[DTypeName, ...] = ()
     can_capture: bool = False
+    process_bytes: int = 0
+
+    def needed_bytes(self, plan: Plan) -> int:
+        """Memory that a plan takes, beside what there is already."""
+        own = self.process_bytes * plan.processes if plan.processes > 1 else 0
+        return self.candidate_bytes * plan.candidates_at_once + own
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +147,7 @@ class _Probe:
         """
         if plan.label in self.milliseconds:
             return self.milliseconds[plan.label]
-        needed = self.limits.candidate_bytes * plan.candidates_at_once
+        needed = self.limits.needed_bytes(plan)
         planned = PLANNED_SHARE * self.limits.available_bytes
         if self.milliseconds and self._is_out_of_time():
             return float("inf")

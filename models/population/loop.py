@@ -40,6 +40,7 @@ class LoopLayout:
             network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._captured = captured
         self._network, self._scratch = network, ScratchBuffers(network)
+        self._n_weights = sum(weight.numel() for weight in network.parameters())
         self._trained = {
             name: weight for name, weight in network.named_parameters() if weight.requires_grad
         }
@@ -53,6 +54,7 @@ class LoopLayout:
             # Forked, so that every candidate has the same draws.
             with torch.random.fork_rng():
                 self._train_loaded(data, minibatches, recipe.of([row]))
+            self._network.zero_grad(set_to_none=True)
             trained = self._network.state_dict()
             for name in state.keys() - frozen:
                 state[name][row] = trained[name]
@@ -116,7 +118,7 @@ class LoopLayout:
 
     def _applied(self, part: Examples) -> Tensor:
         """Apply the network as it is: ``(N, C)``."""
-        pieces = scoring_pieces(part, n_candidates=1)
+        pieces = scoring_pieces(part, 1, self._n_weights)
         return torch.cat([self._network(**part.take(piece).inputs) for piece in pieces])
 
     def _load(self, state: State, row: int) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from models.checkpoints import State
 from models.data.dataset import Examples
-from models.layout import Recipe, population_size, scoring_pieces
+from models.layout import Recipe, population_size, scoring_pieces, weights_of_one
 from models.population.fused_training import train_fused
 from models.population.gated_norm import evaluate_where_frozen, gates, running_statistics
 from models.population.minibatch_source import MinibatchSource
@@ -132,5 +132,5 @@ class StackedLayout:
 
 def _applied(bound: BoundNetwork, state: State, part: Examples) -> Tensor:
     """Apply all candidates as the network is: ``(P, N, C)``."""
-    pieces = scoring_pieces(part, population_size(state))
+    pieces = scoring_pieces(part, population_size(state), weights_of_one(state))
     return torch.cat([bound.run(part.take(piece).inputs) for piece in pieces], dim=1)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from models.checkpoints import State
 from models.data.dataset import Examples
-from models.layout import Recipe, population_size, scoring_pieces
+from models.layout import Recipe, population_size, scoring_pieces, weights_of_one
 from models.population.fused_training import train_fused
 from models.population.gated_norm import evaluate_where_frozen, gates, running_statistics
 from models.population.lending import LentTensors
@@ -86,5 +86,5 @@ class VmapLayout:
             inputs = part.take(piece).inputs
             return lent.for_each_candidate(lambda: self._network(**inputs))
 
-        pieces = scoring_pieces(part, population_size(state))
+        pieces = scoring_pieces(part, population_size(state), weights_of_one(state))
         return torch.cat([apply(piece) for piece in pieces], dim=1)

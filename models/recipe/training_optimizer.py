@@ -38,6 +38,11 @@ class TrainingOptimizerConfig(PluginConfig):
         description="L2 penalty: this times the weight is added to its gradient, before anything else",
     )
 
+    @property
+    def numbers_per_weight(self) -> int:
+        """How many numbers it remembers for each weight: memory is planned with it before anything is trained."""
+        raise NotImplementedError(f"{type(self).__name__} does not say what it remembers")
+
 
 class TrainingOptimizer(Protocol):
     """Constructs a torch optimizer over leaves that it will change in place, stacked or not."""

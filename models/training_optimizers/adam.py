@@ -31,6 +31,11 @@ class AdamConfig(TrainingOptimizerConfig):
     )
     eps: Epsilon = Field(1e-8, description="added to the denominator")
 
+    @property
+    def numbers_per_weight(self) -> int:
+        """Both running means."""
+        return 2
+
 
 @TRAINING_OPTIMIZERS.register(AdamConfig)
 class Adam:

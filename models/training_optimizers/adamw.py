@@ -38,6 +38,11 @@ class AdamWConfig(TrainingOptimizerConfig):
         description="decoupled: a step shrinks the weight by this times the learning rate, a share of it",
     )
 
+    @property
+    def numbers_per_weight(self) -> int:
+        """Both running means."""
+        return 2
+
 
 @TRAINING_OPTIMIZERS.register(AdamWConfig)
 class AdamW:

@@ -30,6 +30,11 @@ class RMSpropConfig(TrainingOptimizerConfig):
     momentum: Decay = Field(0.0, description="share of the last update that is kept")
     eps: Epsilon = Field(1e-8, description="added to the denominator")
 
+    @property
+    def numbers_per_weight(self) -> int:
+        """The running mean and, if a share of it is kept, the last update."""
+        return 1 + int(self.momentum > 0)
+
 
 @TRAINING_OPTIMIZERS.register(RMSpropConfig)
 class RMSprop:

@@ -30,6 +30,11 @@ class SGDConfig(TrainingOptimizerConfig):
         False, description="Nesterov's momentum: the update looks one step ahead"
     )
 
+    @property
+    def numbers_per_weight(self) -> int:
+        """The last update, if a share of it is kept."""
+        return int(self.momentum > 0)
+
     @model_validator(mode="after")
     def _nesterov_has_momentum(self) -> SGDConfig:
         if self.nesterov and self.momentum == 0:

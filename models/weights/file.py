@@ -17,15 +17,9 @@ from search.errors import InvalidInputError
 from search.registry import PluginConfig
 
 
-class FileConfig(PluginConfig):
-    """Options of weights in a file, or in several."""
+class NamesConfig(PluginConfig):
+    """Options of weights whose names may be others than the network's."""
 
-    kind: Literal["file"] = "file"
-    path: str = Field(
-        min_length=1,
-        description="below the inputs folder: a safetensors file, an index of shards (.index.json), or a folder with "
-        "model.safetensors or model.safetensors.index.json",
-    )
     strip_prefixes: tuple[str, ...] = Field(
         ("module.", "model.", "backbone."),
         max_length=8,
@@ -53,6 +47,17 @@ class FileConfig(PluginConfig):
     def _stars_are_put_back(cls, rename: dict[str, str]) -> dict[str, str]:
         check_rename(rename)
         return rename
+
+
+class FileConfig(NamesConfig):
+    """Options of weights in a file, or in several."""
+
+    kind: Literal["file"] = "file"
+    path: str = Field(
+        min_length=1,
+        description="below the inputs folder: a safetensors file, an index of shards (.index.json), or a folder with "
+        "model.safetensors or model.safetensors.index.json",
+    )
 
 
 @WEIGHTS.register(FileConfig)

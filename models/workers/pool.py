@@ -200,6 +200,10 @@ class PooledEvaluator:
         self._plan_of_one = plan.model_copy(update={"processes": 1})
         self.computing_seconds = 0.0
 
+    def keeping_artifacts(self) -> PooledEvaluator:
+        """The same over the same processes, for a final."""
+        return PooledEvaluator(self._pool, self._plan, keeps_artifacts=True)
+
     def evaluate(self, candidates: Sequence[Candidate]) -> list[Evaluation]:
         """Measure one chunk per worker.
 

@@ -175,15 +175,22 @@ class _Worker:
             return Failed.of(error)
 
     def _measure(self, request: Measure) -> Measured:
-        key = (request.plan, request.keeps_artifacts)
-        if key not in self._evaluators:
-            artifacts = self._start.artifacts if request.keeps_artifacts else None
-            self._evaluators[key] = GraftEvaluator(self._start.task, request.plan, CPU, artifacts)
-        evaluator = self._evaluators[key]
+        evaluator = self._evaluator(request.plan, keeps_artifacts=request.keeps_artifacts)
         torch.set_num_threads(request.plan.threads)
         before = evaluator.computing_seconds
         evaluations = evaluator.evaluate(request.candidates)
         return Measured(tuple(evaluations), evaluator.computing_seconds - before)
+
+    def _evaluator(self, plan: Plan, *, keeps_artifacts: bool) -> GraftEvaluator:
+        key = (plan, keeps_artifacts)
+        if key not in self._evaluators:
+            artifacts = self._start.artifacts
+            self._evaluators[key] = (
+                self._evaluator(plan, keeps_artifacts=False).keeping(artifacts)
+                if keeps_artifacts and artifacts is not None
+                else GraftEvaluator(self._start.task, plan, CPU)
+            )
+        return self._evaluators[key]
 
     def _time(self, plan: Plan) -> Timed:
         return Timed(step_milliseconds(plan, self._start.task, CPU, self._start_together))

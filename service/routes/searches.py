@@ -8,6 +8,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Path, Query, Response
 
+from models.uploads import referred_uploads
 from search.errors import InvalidInputError
 from service.composition import check_spec
 from service.context import Context
@@ -52,6 +53,7 @@ def create_search(
         name=spec.name,
         priority=spec.priority,
         idempotency_key=idempotency_key,
+        uploads=referred_uploads(spec),
     )
     context.supervisor.wake()
     response.headers["Location"] = f"{router.prefix}/{row['id']}"

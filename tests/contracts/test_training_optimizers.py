@@ -35,6 +35,15 @@ def config(request: pytest.FixtureRequest) -> TrainingOptimizerConfig:
     return PARSE.validate_python(request.param)
 
 
+def test_it_says_what_it_remembers(config: TrainingOptimizerConfig) -> None:
+    leaf = drawn(50).requires_grad_()
+    leaf.grad = torch.ones(50, dtype=torch.float64)
+    optimizer = build_training_optimizer(config, [group([leaf], 0.1)])
+    optimizer.step()
+    kept = [x for x in optimizer.state[leaf].values() if isinstance(x, Tensor) and x.numel() > 1]
+    assert sum(x.numel() for x in kept) == 50 * config.numbers_per_weight
+
+
 def group(leaves: list[Tensor], rate: float | Tensor) -> ParameterGroup:
     return {"params": leaves, "lr": rate}
 

@@ -17,16 +17,19 @@ from models.data.shapes import DataShape
 from models.families.small_cnn import SmallCNNConfig
 from models.family import build_family
 from models.surroundings import NOTHING, Surroundings
+from models.uploads import ArtifactId, UploadFolder
 from models.weights import WEIGHTS
 from models.weights_source import WeightsContext, WeightsSource, open_weights
 from search.errors import DataError, InvalidInputError
 from tests.models.small_task import IMAGES
 
 DIGITS = {"kind": "digits", "classes": [0, 1, 2, 3]}
+UPLOAD = ArtifactId(f"art_{'0' * 64}")
 SPECS: dict[str, dict[str, object]] = {
     "init": {},
     "pretrain": {"dataset": DIGITS, "steps": 3, "batch_size": 8},
     "file": {"path": "weights.safetensors"},
+    "artifact": {"id": UPLOAD},
 }
 MakeContext = Callable[..., WeightsContext]
 
@@ -37,9 +40,13 @@ def context(tmp_path: Path) -> MakeContext:
     family = build_family(SmallCNNConfig(width=4, hidden=8, norm="batch"), NOTHING)
     state = family.build(IMAGES).state_dict()
     save_file(state, tmp_path / "weights.safetensors")
+    uploads = UploadFolder(tmp_path / "uploads")
+    uploads.root.mkdir()
+    save_file(state, uploads.path(UPLOAD, "safetensors"))
+    surroundings = replace(Surroundings.of(tmp_path), uploads=uploads)
 
     def make(field: str = "source", seed: int = 0, cache: Path | None = None) -> WeightsContext:
-        return WeightsContext(family, IMAGES, Surroundings.of(tmp_path), seed, field, cache=cache)
+        return WeightsContext(family, IMAGES, surroundings, seed, field, cache=cache)
 
     return make
 
@@ -160,6 +167,34 @@ def test_data_that_do_not_fit_the_architecture_are_refused(
 def test_files_outside_and_missing_ones_are_refused(context: MakeContext, path: str) -> None:
     with pytest.raises(InvalidInputError, match=r"source\.path"):
         opened("file", context(), path=path)
+
+
+def test_an_upload_is_refused_by_its_id(context: MakeContext) -> None:
+    missing = f"art_{'1' * 64}"
+    with pytest.raises(InvalidInputError, match=rf"source\.id: {missing} .*POST /v1/artifacts"):
+        opened("artifact", context(), id=missing)
+    uploads = context().surroundings.uploads
+    assert uploads is not None
+    save_file({"fc.weight": torch.zeros(3)}, uploads.path(UPLOAD, "safetensors"))
+    with pytest.raises(InvalidInputError, match=r"source\.id: .*conv1\.weight is missing"):
+        opened("artifact", context()).shapes()
+    with pytest.raises(ValidationError, match="art_ and 64 hexadecimal digits"):
+        opened("artifact", context(), id="../weights")
+
+
+def test_an_upload_of_arrays_is_no_source(context: MakeContext) -> None:
+    arrays = ArtifactId(f"art_{'2' * 64}")
+    uploads = context().surroundings.uploads
+    assert uploads is not None
+    uploads.path(arrays, "npz").touch()
+    with pytest.raises(InvalidInputError, match=r"source\.id: .*which is npz"):
+        opened("artifact", context(), id=arrays)
+
+
+def test_without_a_data_directory_there_are_no_uploads(context: MakeContext) -> None:
+    alone = replace(context().surroundings, uploads=None)
+    with pytest.raises(InvalidInputError, match=r"source\.id: .*no uploads"):
+        opened("artifact", replace(context(), surroundings=alone))
 
 
 def test_a_pickled_file_is_refused_with_the_way_out(context: MakeContext, tmp_path: Path) -> None:

@@ -43,10 +43,14 @@ QUICK_SPEC: dict[str, Any] = {
 class ServerProcess:
     """``transfermask serve`` on a free port; a context manager that ends it."""
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, **settings: Any) -> None:
         """Start the service on a data directory that may have been used before."""
         self.settings = Settings(
-            data_dir=data_dir, port=_free_port(), heartbeat_seconds=0.3, lease_seconds=2.0
+            data_dir=data_dir,
+            port=_free_port(),
+            heartbeat_seconds=0.3,
+            lease_seconds=2.0,
+            **settings,
         )
         data_dir.mkdir(parents=True, exist_ok=True)
         self.client = Client(self.settings.url)

@@ -51,7 +51,7 @@ def test_the_tables_can_be_written_in_the_words_of_postgresql() -> None:
         str(CreateTable(table).compile(dialect=postgresql.dialect()))  # type: ignore[no-untyped-call]
         for table in metadata.sorted_tables
     ]
-    assert "DOUBLE PRECISION" in statements[1]
+    assert any("DOUBLE PRECISION" in statement for statement in statements)
 
 
 def test_connecting_alone_changes_no_schema(tmp_path: Path) -> None:

@@ -12,12 +12,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 
 from models.data.dataset import DatasetContext
 from models.data.splits import load_task
 from models.datasets import arrays
 from models.datasets.arrays import Arrays, ArraysConfig
+from models.inputs import InputFolder
 from models.surroundings import Surroundings
+from models.uploads import UploadFolder
 from search.errors import DataError, InvalidInputError
 
 RNG = np.random.default_rng(0)
@@ -50,6 +53,23 @@ def test_own_validation_and_test_parts_are_read(tmp_path: Path) -> None:
     assert data.validation is not None
     assert data.test is not None
     assert (len(data.validation), len(data.test)) == (9, 6)
+
+
+def test_an_upload_is_read_like_a_file(tmp_path: Path) -> None:
+    uploads, artifact = UploadFolder(tmp_path), f"art_{'0' * 64}"
+    saved(tmp_path, x=X, y=Y).joinpath("data.npz").rename(tmp_path / f"{artifact}.npz")
+    context = DatasetContext(Surroundings(InputFolder(tmp_path), uploads=uploads))
+    config = ArraysConfig.model_validate({"kind": "arrays", "artifact": artifact})
+    assert Arrays(config, context).n_samples() == 60
+    unknown = ArraysConfig.model_validate({"kind": "arrays", "artifact": f"art_{'1' * 64}"})
+    with pytest.raises(InvalidInputError, match=r"dataset\.artifact: art_1"):
+        Arrays(unknown, context)
+
+
+@pytest.mark.parametrize("options", [{}, {"path": "data.npz", "artifact": f"art_{'0' * 64}"}])
+def test_arrays_lie_in_exactly_one_place(options: dict[str, str]) -> None:
+    with pytest.raises(ValidationError, match="exactly one of path"):
+        ArraysConfig.model_validate(options)
 
 
 def test_standard_scales_by_the_training_part_alone(tmp_path: Path) -> None:
