@@ -156,7 +156,8 @@ class Genetic:
         bred = self._evolved(parents, wanted * self._config.screening_factor, fit)
         if len(bred) <= wanted:
             return self._filled_up(bred, wanted)
-        return choose_batch(fit, bred, wanted, self._config.optimism)
+        # A parent measured again may tell more than a mask that is new.
+        return choose_batch(fit, [*bred, *parents], wanted, self._config.optimism)
 
     def _evolved(self, parents: dict[Genome, float], size: int, fit: Fit) -> list[Genome]:
         """Let the surrogate alone judge some generations; give the best ``size`` masks of them all."""

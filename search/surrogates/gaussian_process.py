@@ -27,7 +27,7 @@ EXPECTED_SHARES = {
     "genes": 0.5,
     "pairs": 0.2,
     "neighbours": 0.1,
-    "mask": 0.1,
+    "mask": 0.2,
     "replicate": 0.05,
     "noise": 0.3,
 }
@@ -87,9 +87,6 @@ class _Data:
         # Where all scores are alike, any scale will do.
         scale = float(fitness.std()) or 1.0
         kernels = _kernels_of_masks(spins, spins)
-        if len(observations.genomes) == len(observations):
-            # Without a repeated mask, what is its own cannot be told from noise.
-            del kernels["mask"]
         if len(set(observations.replicates.tolist())) > 1:
             kernels["replicate"] = _same_replicate(observations.replicates)
         kernels["noise"] = np.eye(len(fitness))
