@@ -168,6 +168,8 @@ def _report(
     renaming = naming.rule.in_words()
     if naming.renamed:
         renaming.insert(0, f"renamed {naming.renamed}")
+    if naming.published:
+        renaming.append(f"{naming.published} by names of published files")
     used = set(places.values())
     unexpected = [name for name in checkpoint.headers if name not in used]
     return CheckpointReport(

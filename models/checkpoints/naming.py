@@ -8,7 +8,7 @@ classifier).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from models.checkpoints.renaming import renamed
@@ -42,11 +42,13 @@ class Naming:
         rule: What was done to all names but those that the user's renaming led into the network.
         names: New names by those in the checkpoint, all of them.
         renamed: How many names the user's renaming changed.
+        published: How many names the network's family knew as those of published files.
     """
 
     rule: NamingRule
     names: Mapping[str, str]
     renamed: int
+    published: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +59,13 @@ class NamingOptions:
         strip_prefixes: Prefixes that may be taken away, repeatedly.
         rename: The user's own patterns; they go first.
         field: Where the weights stood in the spec; options are its children.
+        published: What the network calls tensors that published files call otherwise, as its family knows.
     """
 
     strip_prefixes: Sequence[str]
     rename: Mapping[str, str]
     field: str
+    published: Callable[[Collection[str]], Mapping[str, str]] = lambda _: {}
 
 
 def match_names(
@@ -72,7 +76,8 @@ def match_names(
 ) -> Naming:
     """Find the rule under which most tensors fit.
 
-    First the user's renaming; a name that it leads into the network stays.  All others go through one rule: the one
+    First the user's renaming, then what the family knows; a name that these lead into the network stays.  All others
+    go through one rule: the one
     that gives most tensors of the network with their shapes, of these the one that gives most of them by name, then the
     one with the fewest clashes, the fewest prefixes stripped, the shortest one added; at last the order of
     ``strip_prefixes`` and of the alphabet.
@@ -86,8 +91,17 @@ def match_names(
     Raises:
         InvalidInputError: Two tensors get one name, or a renaming leads nowhere.
     """
-    own = renamed(given, options.rename, f"{options.field}.rename")
+    users = renamed(given, options.rename, f"{options.field}.rename")
+    own = dict(users)
     final = {name for name, new in own.items() if new in wanted}
+    left = [own.get(name, name) for name in given if name not in final]
+    known = {
+        old: new
+        for old, new in options.published(left).items()
+        if new in wanted and old not in wanted
+    }
+    own |= {name: known[own.get(name, name)] for name in given if own.get(name, name) in known}
+    final |= {name for name, new in own.items() if new in wanted}
     fixed = {own[name]: given[name] for name in final}
     free = {own.get(name, name): shape for name, shape in given.items() if name not in final}
     trial = _Trial(wanted, aliases, fixed, free)
@@ -96,9 +110,9 @@ def match_names(
         name: own[name] if name in final else trial.applied(rule, own.get(name, name))
         for name in given
     }
-    _check_renaming(own, names, wanted, options)
+    _check_renaming(users, names, wanted, options)
     _check_apart(names, wanted, options)
-    return Naming(rule, names, len(own))
+    return Naming(rule, names, len(users), len(known))
 
 
 class _Trial:

@@ -92,7 +92,12 @@ class FileWeights:
         if self._fitted is None:
             config, context = self._config, self._context
             checkpoint = open_checkpoint(config.path, context.surroundings.inputs, self._field)
-            options = NamingOptions(config.strip_prefixes, config.rename, context.field)
+            options = NamingOptions(
+                config.strip_prefixes,
+                config.rename,
+                context.field,
+                lambda names: context.family.network_names(names, context.shape),
+            )
             fitted = fit_checkpoint(checkpoint, context.meta_network(), options)
             self._check_enough(fitted.report)
             self._fitted = fitted

@@ -14,6 +14,8 @@ from safetensors.torch import load_file
 
 from models.data.shapes import DataShape
 from models.surroundings import Surroundings
+from models.weights.file import FileConfig, FileWeights
+from models.weights_source import WeightsContext
 from search.errors import InvalidInputError
 from tests.models.huggingface.cases import (
     IMAGES,
@@ -44,6 +46,21 @@ def test_names_in_published_files_become_the_network_s_own(tmp_path: Path) -> No
     assert set(names.values()) == {*network.state_dict(), "unknown"}
     base = inline("bert").network_names(["embeddings.LayerNorm.gamma", "pooler.dense.bias"], TEXT)
     assert list(base.values()) == ["bert.embeddings.LayerNorm.weight", "bert.pooler.dense.bias"]
+
+
+@pytest.mark.parametrize("name", ["vit", "bert"])
+def test_a_published_folder_is_a_source_bit_for_bit(name: str, tmp_path: Path) -> None:
+    network = network_of(name)
+    network.save_pretrained(tmp_path / "published")  # type: ignore[operator]
+    context = WeightsContext(
+        inline(name), IMAGES if name == "vit" else TEXT, Surroundings.of(tmp_path), 0, "target"
+    )
+    weights = FileWeights(FileConfig(path="published"), context)
+    read = weights.load(0)
+    assert weights.report().n_matched == len(network.state_dict()) == len(read)
+    assert all(torch.equal(read[key], own) for key, own in network.state_dict().items())
+    if name == "vit":
+        assert "by names of published files" in weights.report().summary
 
 
 def test_weights_are_float32_whatever_a_model_was_saved_in() -> None:
