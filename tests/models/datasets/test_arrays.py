@@ -218,7 +218,7 @@ BOMBS: dict[str, tuple[dict[str, bytes], int, str]] = {
         zipfile.ZIP_LZMA,
         "packed by method",
     ),
-    "two of one name": ({"x": header((60, 9)), "x.npy": header((60, 4)) + bytes(960)}, 8, "once"),
+    "two of one name": ({"x": header((60, 9)), "x.npy": header((60, 4)) + bytes(960)}, 8, "plain"),
 }
 
 

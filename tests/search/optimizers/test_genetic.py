@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from search.evaluation import Evaluation, Outcome
+from search.evaluation import Candidate, Evaluation, Outcome
 from search.genome import Genome, keep_all, prefixes, transfer_all
 from search.optimizer import SearchProblem
 from search.optimizers.genetic import Genetic, GeneticConfig
@@ -40,8 +40,20 @@ def test_a_small_budget_is_not_spent_on_few_large_generations() -> None:
     assert sizes == [12, 6, 6]
 
 
-def test_no_mask_is_proposed_twice_until_every_mask_has_been() -> None:
+def test_every_mask_has_its_turn_and_what_is_proposed_again_is_another_replicate() -> None:
     optimizer = genetic(6, population_size=10, reevaluations=0)
+    proposed: list[Candidate] = []
+    while asked := optimizer.ask():
+        optimizer.tell(
+            [Evaluation(c, Outcome.MEASURED, c.genome.agreement(keep_all(6)), 0.0) for c in asked]
+        )
+        proposed += asked
+    assert len(proposed) == len(set(proposed)) > 2**6
+    assert len({candidate.genome for candidate in proposed}) == 2**6
+
+
+def test_without_a_model_no_mask_is_proposed_twice() -> None:
+    optimizer = genetic(6, population_size=10, reevaluations=0, surrogate=None)
     proposed: list[Genome] = []
     while generation := agree_with(keep_all(6), optimizer):
         proposed += generation
