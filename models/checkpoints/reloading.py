@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 from torch import nn
@@ -12,17 +13,17 @@ from search.errors import InvalidInputError, TransferMaskError
 
 
 def check_loads_back(path: Path, network: nn.Module) -> None:
-    """Load a file into a network, strictly: every name, every shape.
+    """Load a file into a copy of a network, strictly: every name, every shape.
 
     Args:
         path: Of the file.
-        network: Takes the weights; nobody else needs its own, and a copy of a large network takes memory.
+        network: The architecture; its own weights need no memory.
 
     Raises:
         TransferMaskError: It does not load; what was written is no result.
     """
     try:
         state = dict(read_tensors(path, read_headers(path, "weights"), "weights"))
-        network.load_state_dict(state, strict=True)
+        copy.deepcopy(network).load_state_dict(state, strict=True, assign=True)
     except (InvalidInputError, RuntimeError) as error:
         raise TransferMaskError(f"{path} was written and does not load back: {error}") from error
