@@ -22,7 +22,8 @@ COPY search ./search
 COPY models ./models
 COPY service ./service
 COPY transfermask ./transfermask
-RUN pip install --constraint constraints.txt .
+# With what specs of transformers' architectures and of parquet files need.
+RUN pip install --constraint constraints.txt '.[transformers,parquet]'
 
 FROM python:3.11-slim-bookworm
 

@@ -6,8 +6,8 @@ and a few hundred evaluations this is among the strongest searches known: Jin, "
 computation", Swarm and Evolutionary Computation 1 (2011); benchmarks/search_quality has the comparison.  Reference for
 the mutation rate 1/n: Baeck, "Evolutionary Algorithms in Theory and Practice", Oxford 1996, ch. 2.
 
-The first generation holds what everybody would try by hand, filled up with random masks.  Every later one measures some
-of the leaders again, at replicates that are new to them.
+The first generation holds what everybody would try by hand, filled up with random masks.  In every later one the
+parents compete with their offspring, to be measured again at replicates that are new to them.
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ class GeneticConfig(RungedConfig, FirstBatchConfig):
     )
     parents: int = Field(12, ge=2, le=4096, description="best masks so far that may become parents")
     reevaluations: int = Field(
-        0, ge=0, description="of each generation, leaders measured again at a new replicate"
+        0,
+        ge=0,
+        description="of each generation, leaders measured again at a new replicate whatever the model says",
     )
     tournament_size: int = Field(
         3, ge=2, le=64, description="masks that compete to become one parent"
