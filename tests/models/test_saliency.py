@@ -10,7 +10,6 @@ import torch
 from torch import nn
 
 from models.checkpoints import State
-from models.data.shapes import DataShape
 from models.evaluator import Task
 from models.families import FAMILIES
 from models.family import build_family
@@ -18,12 +17,10 @@ from models.finetuning.full import FullConfig
 from models.randomness import seeded_torch
 from models.recipe.strategy import build_strategy
 from models.saliency import measure_gene_priors
-from models.surroundings import NOTHING
-from search.errors import InvalidInputError
 from search.optimizer import GenePriors
+from tests.contracts.family_cases import case_of, install_fakes
 from tests.models.small_task import (
     CPU,
-    IMAGES,
     build_network,
     build_task,
     family_task,
@@ -54,19 +51,15 @@ def nearby_task(size: float) -> Task:
 
 
 def drawn_task(kind: str) -> Task:
-    """Two fresh networks of a family's default size, on images or on sequences."""
-    for shape in (IMAGES, DataShape({"x": (5, 4)}, 3)):
-        try:
-            network = build_family(FAMILIES.config(kind).model_validate({}), NOTHING).build(shape)
-        except InvalidInputError:
-            continue
-        states = []
-        for seed in (1, 2):
-            with seeded_torch(seed):
-                family = build_family(FAMILIES.config(kind).model_validate({}), NOTHING)
-                states.append(family.build(shape).state_dict())
-        return replace(build_task(network, *states), data=task_data(shape))
-    raise AssertionError(f"{kind} takes neither images nor sequences")
+    """Two fresh networks of a family."""
+    case = case_of(kind)
+    family = build_family(FAMILIES.config(kind).model_validate(case.options), case.surroundings)
+    states = []
+    for seed in (1, 2):
+        with seeded_torch(seed):
+            states.append(family.build(case.shape).state_dict())
+    task = build_task(family.build(case.shape), *states)
+    return replace(task, data=task_data(case.shape))
 
 
 @torch.no_grad()
@@ -114,7 +107,11 @@ def test_identical_networks_have_no_saliency() -> None:
 
 
 @pytest.mark.parametrize("kind", FAMILIES.names())
-def test_every_family_is_served_and_nothing_changes(kind: str) -> None:
+def test_every_family_is_served_and_nothing_changes(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if kind in ("timm", "torchvision"):
+        install_fakes(monkeypatch)
     task = drawn_task(kind)
     states = (task.network.state_dict(), task.source, task.target(0))
     before = [{name: x.clone() for name, x in state.items()} for state in states]
