@@ -33,7 +33,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
 
 
 def files_in(server: ServerProcess) -> list[str]:
-    return [path.name for path in server.settings.uploads_dir.iterdir() if path.name != ".lock"]
+    return [path.name for path in server.settings.uploads_dir.glob("*") if path.name != ".lock"]
 
 
 def begun(server: ServerProcess, announced_bytes: int, content: bytes = b"") -> socket.socket:
