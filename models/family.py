@@ -9,6 +9,7 @@ from typing import Protocol
 from torch import nn
 
 from models.checkpoints import State, load_state
+from models.data.dataset import Dataset, DatasetConfig, DatasetContext, open_dataset
 from models.data.preprocessing import Preprocessing
 from models.data.shapes import DataShape
 from models.gene_grouping import Granularity, group_tensors
@@ -85,6 +86,23 @@ class ModelFamily(Protocol):
 
 
 FAMILIES: Registry[ModelFamily] = Registry("model", "models.families")
+
+
+def open_data(
+    family: ModelFamily, config: DatasetConfig, surroundings: Surroundings, field: str = "dataset"
+) -> Dataset:
+    """Open a data set for the networks of a family.
+
+    Args:
+        family: Says what raw data must become.
+        config: Which data set.
+        surroundings: What the spec may reach.
+        field: Where the data set stands in the spec.
+
+    Raises:
+        InvalidInputError: The data set cannot be opened.
+    """
+    return open_dataset(config, DatasetContext(surroundings, family.preprocessing(), field))
 
 
 def build_family(config: PluginConfig, surroundings: Surroundings) -> ModelFamily:

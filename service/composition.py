@@ -16,7 +16,7 @@ from models.data.shapes import DataShape
 from models.data.splits import TaskData, load_task, part_sizes
 from models.devices import available_cores, pick_device
 from models.evaluator import GraftEvaluator, Task
-from models.family import ModelFamily, build_family
+from models.family import ModelFamily, build_family, open_data
 from models.final_artifacts import FinalArtifacts
 from models.genes import GeneMap, build_gene_map
 from models.placement import without_weights
@@ -35,7 +35,6 @@ from search.decisions import DecisionLog
 from search.errors import InvalidInputError
 from search.optimizer import SearchProblem
 from service.cost import CostEstimate, check_device, check_machine, estimate_cost, memory_need
-from service.data import open_data
 from service.model_folder import ModelPackage
 from service.planning import Workers, build_evaluator, commit_to_plan, keeping_artifacts
 from service.priors import commit_to_priors
@@ -175,7 +174,7 @@ def draw_up(
         InvalidInputError: Parts cannot be opened or do not fit together.
     """
     family = build_family(spec.model, surroundings)
-    dataset = open_data(spec, spec.dataset, surroundings)
+    dataset = open_data(family, spec.dataset, surroundings)
     shape = dataset.shape()
     context = WeightsContext(family, shape, surroundings, spec.seed, "source", held_out, cache)
     source = open_weights(spec.source, context)
@@ -251,9 +250,9 @@ def read_data(spec: SearchSpec, surroundings: Surroundings) -> TaskData:
     Raises:
         InvalidInputError: What only the data can show is wrong.
     """
-    return load_task(
-        open_data(spec, spec.dataset, surroundings), spec.dataset, derive_seed(spec.seed, "data")
-    )
+    family = build_family(spec.model, surroundings)
+    dataset = open_data(family, spec.dataset, surroundings)
+    return load_task(dataset, spec.dataset, derive_seed(spec.seed, "data"))
 
 
 def build_task(

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from models.data.dataset import Dataset, DatasetConfig
 from models.data.shapes import DataShape
 from models.data.splits import TaskData, part_sizes
+from models.family import build_family, open_data
 from models.randomness import derive_seed
 from models.scoring.retention import Retention, load_retention
 from models.surroundings import Surroundings
 from models.weights.pretrain import PretrainConfig
 from search.errors import InvalidInputError
-from service.data import open_data
 from service.spec import SearchSpec
 
 FIELD = "fitness.source_retention"
@@ -86,4 +86,6 @@ def _open_source_task(spec: SearchSpec, surroundings: Surroundings) -> SourceTas
         raise InvalidInputError(
             field, "null", f"the source task's data: a source of kind {spec.source.kind} names none"
         )
-    return SourceTask(options.weight, open_data(spec, config, surroundings, field), config, field)
+    family = build_family(spec.model, surroundings)
+    dataset = open_data(family, config, surroundings, field)
+    return SourceTask(options.weight, dataset, config, field)

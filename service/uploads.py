@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from models.checkpoints import rename_durably
 from models.formats.content import FileKind
 from models.formats.recognition import check_file
 from models.uploads import ArtifactId, UploadFolder
@@ -77,12 +78,12 @@ class UploadStore:
         with self._locked():
             if self._rows.knows(artifact_id):
                 if not final.exists():
-                    _move(path, final)
+                    rename_durably(path, final)
                 return False
             limbo = self._limbo(final)
             with self._rows.adding(artifact_id, name, size, content):
-                _move(path, limbo)
-            _move(limbo, final)
+                rename_durably(path, limbo)
+            rename_durably(limbo, final)
         return True
 
     def delete(self, artifact_id: str) -> None:
@@ -97,7 +98,7 @@ class UploadStore:
         with self._locked():
             limbo = self._limbo(final)
             with self._rows.deleting(artifact_id), suppress(FileNotFoundError):
-                _move(final, limbo)
+                rename_durably(final, limbo)
             limbo.unlink(missing_ok=True)
 
     def clean(self) -> None:
@@ -109,7 +110,7 @@ class UploadStore:
             for path in self._folder.root.glob(f"{_LIMBO}*"):
                 name = path.name.removeprefix(_LIMBO)
                 if self._rows.knows(Path(name).stem):
-                    _move(path, self._folder.root / name)
+                    rename_durably(path, self._folder.root / name)
                 else:
                     path.unlink(missing_ok=True)
 
@@ -231,13 +232,3 @@ def _is_held(path: Path) -> bool:
     except BlockingIOError:
         return True
     return False
-
-
-def _move(path: Path, to: Path) -> None:
-    """Rename durably."""
-    path.replace(to)
-    folder = os.open(to.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from models.checkpoints.reading import load_state, read_shapes
 from models.checkpoints.state import State
-from models.checkpoints.writing import save_state, write_atomically
+from models.checkpoints.writing import flush_to_disk, rename_durably, save_state, write_atomically
 
-__all__ = ["State", "load_state", "read_shapes", "save_state", "write_atomically"]
+__all__ = [
+    "State",
+    "flush_to_disk",
+    "load_state",
+    "read_shapes",
+    "rename_durably",
+    "save_state",
+    "write_atomically",
+]

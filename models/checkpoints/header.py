@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from safetensors import SafetensorError, safe_open
 
@@ -77,10 +77,15 @@ def unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
+def header_length(file: BinaryIO) -> int:
+    """Bytes that the header claims to take, from the beginning of a file; the header comes next."""
+    return int.from_bytes(file.read(LENGTH_BYTES), "little")
+
+
 def _check_length(path: Path, field: str) -> None:
     """Refuse a giant header before anything of it is read."""
     with path.open("rb") as file:
-        length = int.from_bytes(file.read(LENGTH_BYTES), "little")
+        length = header_length(file)
     if length > MAX_HEADER_BYTES:
         # The first bytes of a pickle or of a zip archive make such a number too.
         cause = f"its header claims {length:,} bytes; at most {MAX_HEADER_BYTES:,} are read"
@@ -90,8 +95,7 @@ def _check_length(path: Path, field: str) -> None:
 def _check_names(path: Path, field: str) -> None:
     """Refuse a name that stands twice in a header that the library has found to be well-formed."""
     with path.open("rb") as file:
-        length = int.from_bytes(file.read(LENGTH_BYTES), "little")
-        text = file.read(length)
+        text = file.read(header_length(file))
     try:
         json.loads(text, object_pairs_hook=unique_names)
     except ValueError as error:

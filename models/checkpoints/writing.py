@@ -13,19 +13,28 @@ from torch import Tensor
 from models.checkpoints.state import State
 
 
+def flush_to_disk(path: Path) -> None:
+    """Return when the content of a file, or the names in a folder, would survive a loss of power."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def rename_durably(path: Path, to: Path) -> None:
+    """Give a file another name in the same file system, in a step; whatever had that name is replaced."""
+    path.replace(to)
+    flush_to_disk(to.parent)
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Give the path of another file to write, which replaces one in a step, durably: a crash leaves either of them."""
     temporary = path.with_name(f".{path.name}.partial")
     yield temporary
-    for written in (temporary, path.parent):
-        descriptor = os.open(written, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        if written == temporary:
-            temporary.replace(path)
+    flush_to_disk(temporary)
+    rename_durably(temporary, path)
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -19,6 +19,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from models.checkpoints import flush_to_disk
+
 MAX_BYTES = 10 << 30
 # What a killed process left behind is not being written any more.
 _ABANDONED_SECONDS = 24 * 3600
@@ -78,8 +80,7 @@ class PreparedCache:
             temporary = Path(file.name)
         try:
             save_file(tensors, temporary, metadata={_DIGEST: _digest(tensors)})
-            with temporary.open("rb") as file:
-                os.fsync(file.fileno())
+            flush_to_disk(temporary)
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)

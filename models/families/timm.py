@@ -11,7 +11,7 @@ from models.data.image_shape import image_shape
 from models.data.preprocessing import ImagePreprocessing, Preprocessing
 from models.data.shapes import DataShape
 from models.family import FAMILIES, ModelFamily
-from models.image_libraries import image_library
+from models.image_libraries import check_options, image_library, refusals_told
 from models.surroundings import Surroundings
 from search.errors import InvalidInputError
 from search.registry import PluginConfig
@@ -50,17 +50,12 @@ class TimmFamily(ModelFamily):
             raise InvalidInputError(
                 "model.name", repr(config.name), f"an architecture of timm: {', '.join(near)}, ..."
             )
-        if wrong := sorted(DECIDED & config.options.keys()):
-            raise InvalidInputError(
-                f"model.options.{wrong[0]}",
-                config.options[wrong[0]],
-                "no such key: the data decide, and weights come from source and target",
-            )
+        check_options(config.options, DECIDED)
 
     def build(self, shape: DataShape) -> nn.Module:
         """Build one network for images of any number of channels."""
         channels, _, _ = image_shape(shape, 1)
-        try:
+        with refusals_told("timm", self._config.name, "timm.create_model"):
             network: nn.Module = self._library.create_model(
                 self._config.name,
                 pretrained=False,
@@ -68,12 +63,6 @@ class TimmFamily(ModelFamily):
                 in_chans=channels,
                 **self._config.options,
             )
-        except Exception as error:
-            raise InvalidInputError(
-                "model.options",
-                f"what timm refuses for {self._config.name}: {type(error).__name__}: {str(error)[:300]}",
-                "arguments that timm.create_model takes",
-            ) from error
         return network
 
     def preprocessing(self) -> Preprocessing:

@@ -11,7 +11,7 @@ from models.data.image_shape import image_shape
 from models.data.preprocessing import ImagePreprocessing, Preprocessing
 from models.data.shapes import DataShape
 from models.family import FAMILIES, ModelFamily
-from models.image_libraries import image_library
+from models.image_libraries import check_options, image_library, refusals_told
 from models.surroundings import Surroundings
 from search.errors import InvalidInputError
 from search.registry import PluginConfig
@@ -53,12 +53,7 @@ class TorchvisionFamily(ModelFamily):
                 repr(config.name),
                 f"an architecture of torchvision: {', '.join(near[:5])}, ...",
             )
-        if wrong := sorted(DECIDED & config.options.keys()):
-            raise InvalidInputError(
-                f"model.options.{wrong[0]}",
-                config.options[wrong[0]],
-                "no such key: the data decide, and weights come from source and target",
-            )
+        check_options(config.options, DECIDED)
 
     def build(self, shape: DataShape) -> nn.Module:
         """Build one network for coloured images."""
@@ -67,19 +62,13 @@ class TorchvisionFamily(ModelFamily):
             raise InvalidInputError(
                 "dataset", f"inputs of {channels} channels", f"images with {CHANNELS}"
             )
-        try:
+        with refusals_told("torchvision", self._config.name, "torchvision.models.get_model"):
             network: nn.Module = self._models.get_model(
                 self._config.name,
                 weights=None,
                 num_classes=shape.n_classes,
                 **self._config.options,
             )
-        except Exception as error:
-            raise InvalidInputError(
-                "model.options",
-                f"what torchvision refuses for {self._config.name}: {type(error).__name__}: {str(error)[:300]}",
-                "arguments that torchvision.models.get_model takes",
-            ) from error
         network.register_forward_hook(_main_logits)
         return network
 

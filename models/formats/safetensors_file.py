@@ -12,10 +12,10 @@ from typing import Any, BinaryIO
 import torch
 from safetensors import SafetensorError, safe_open
 
+from models.checkpoints.header import LENGTH_BYTES, header_length
 from models.formats.content import TensorEntry
 from search.errors import InvalidInputError
 
-LENGTH_BYTES = 8
 # The library takes 100 MB; a network of 7 billion weights has 30 kB.
 MAX_HEADER_BYTES = 4 << 20
 _PIECE_BYTES = 4 << 20
@@ -47,7 +47,7 @@ def check_header(path: Path, field: str) -> None:
     """
     size = path.stat().st_size
     with path.open("rb") as file:
-        length = int.from_bytes(file.read(LENGTH_BYTES), "little")
+        length = header_length(file)
     if size < LENGTH_BYTES + 2 or length > size - LENGTH_BYTES:
         raise InvalidInputError(
             field,
@@ -72,7 +72,7 @@ def check_tensors(path: Path, field: str) -> tuple[TensorEntry, ...]:
         with safe_open(path, framework="pt") as opened:
             opened.keys()
         with path.open("rb") as file:
-            length = int.from_bytes(file.read(LENGTH_BYTES), "little")
+            length = header_length(file)
             header: dict[str, dict[str, Any]] = json.loads(file.read(length))
             header.pop(_METADATA, None)
             for name, entry in header.items():

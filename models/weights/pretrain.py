@@ -9,9 +9,10 @@ from pydantic import Field
 from torch.nn.functional import cross_entropy
 
 from models.checkpoints import State, load_state, save_state
-from models.data.dataset import Dataset, DatasetContext, Examples, open_dataset
+from models.data.dataset import Examples
 from models.data.splits import PartSizes, split
 from models.datasets import DATASETS
+from models.family import open_data
 from models.randomness import derive_seed, seeded_torch
 from models.recipe.minibatches import draw_minibatches
 from models.weights_source import WEIGHTS, WeightsContext, state_shapes
@@ -45,10 +46,7 @@ class PretrainedWeights:
         """Bind the options; no data are read."""
         self._config, self._context = config, context
         self._field = f"{context.field}.dataset"
-        self._dataset: Dataset = open_dataset(
-            config.dataset,
-            DatasetContext(context.surroundings, context.family.preprocessing(), self._field),
-        )
+        self._dataset = open_data(context.family, config.dataset, context.surroundings, self._field)
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shapes of the architecture on the other data set: its head may have another size."""

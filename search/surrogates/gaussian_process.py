@@ -168,9 +168,8 @@ class GaussianProcessFit:
     def _between(self, rows: FloatArray, columns: FloatArray) -> FloatArray:
         """Covariance of the fitness of masks, without replicate and noise."""
         kernels = _kernels_of_masks(rows, columns)
-        shared = [name for name in kernels if name in self._shares]
-        shares = np.array([self._shares[name] for name in shared])
-        return _covariance(np.stack([kernels[name] for name in shared]), shares)
+        shares = np.array([self._shares[name] for name in kernels])
+        return _covariance(np.stack(list(kernels.values())), shares)
 
     def _effect_variances(self, n_genes: int) -> tuple[FloatArray, FloatArray]:
         """Prior variances of every gene's coefficient, ``(G,)``, and of every pair's, ``(G, G)``, 0 on the diagonal."""
