@@ -22,6 +22,8 @@ LONG_SEARCH_SECONDS = 30.0
 # The probe may take this share of the time that the search takes by the plain loop, but so many seconds in any case,
 # and never more than so many.
 PROBE_SHARE, FEWEST_SECONDS, MOST_SECONDS = 0.03, 5.0, 120.0
+# From here on a step of one candidate keeps the cores busy by itself: chunks gain little and take long to measure.
+SLOW_MILLISECONDS = 50.0
 # Reduced precision must be faster by this factor to be worth the comparison.
 WORTHWHILE_PRECISION = 0.9
 
@@ -83,11 +85,16 @@ class ProbeOutcome:
 
 
 def probe_plans(limits: ProbeLimits, instruments: Instruments) -> ProbeOutcome:
-    """Time the loop, fused chunks of growing size, processes side by side, and what a GPU can do; take the fastest."""
+    """Time the loop, fused chunks of growing size, processes side by side, and what a GPU can do; take the fastest.
+
+    What a limit on the probe's time leaves untried is told among the refusals.
+    """
     probe = _Probe(limits, instruments)
     probe.attempt(Plan(layout="loop", threads=limits.threads))
     if limits.has_images:
         probe.attempt(Plan(layout="loop", threads=limits.threads, channels_last=True))
+    if limits.threads > 1 and limits.has_processes and probe.is_long and probe.is_slow:
+        probe.spread_loop()
     probe.fuse()
     if limits.threads > 1 and limits.has_processes and probe.is_long:
         probe.spread_over_processes()
@@ -139,6 +146,11 @@ class _Probe:
         """Whether what costs seconds to set up may pay."""
         return self.planned_seconds >= LONG_SEARCH_SECONDS
 
+    @property
+    def is_slow(self) -> bool:
+        """Whether the network is so large that its chunks take long to measure."""
+        return min(self.milliseconds.values()) >= SLOW_MILLISECONDS
+
     def attempt(self, plan: Plan) -> float:
         """Time one plan.
 
@@ -150,6 +162,7 @@ class _Probe:
         needed = self.limits.needed_bytes(plan)
         planned = PLANNED_SHARE * self.limits.available_bytes
         if self.milliseconds and self._is_out_of_time():
+            self.refusals[plan.label] = "not tried: measuring plans had taken long enough"
             return float("inf")
         if needed > planned and plan.candidates_at_once > 1:
             self.refusals[plan.label] = (
@@ -181,10 +194,7 @@ class _Probe:
     def spread_over_processes(self) -> None:
         """Try the best ways so far with one thread in each of several processes."""
         n = self.limits.threads
-        spread = {"threads": 1, "processes": n}
-        loops = [plan for plan in self.plans.values() if plan.layout == "loop"]
-        loop = min(loops, key=lambda plan: self.milliseconds[plan.label])
-        if self.attempt(loop.model_copy(update=spread)) == float("inf"):
+        if self.spread_loop() == float("inf"):
             # Processes cannot be had at all.
             return
         fused = [plan for plan in self.plans.values() if plan.layout != "loop"]
@@ -195,6 +205,14 @@ class _Probe:
             self.attempt(
                 fused_plan(best.layout, size, 1, processes=n, channels_last=best.channels_last)
             )
+
+    def spread_loop(self) -> float:
+        """Try the best loop so far in several processes; its milliseconds, infinite if they cannot be had."""
+        loops = [plan for plan in self.plans.values() if plan.layout == "loop"]
+        loop = min(loops, key=lambda plan: self.milliseconds[plan.label])
+        return self.attempt(
+            loop.model_copy(update={"threads": 1, "processes": self.limits.threads})
+        )
 
     def reduce_precision(self) -> None:
         """Try reduced precision, and give it up if it ranks masks differently."""

@@ -124,6 +124,20 @@ def test_a_long_search_tries_processes_and_a_short_one_a_single_thread() -> None
     assert (outcome.plan.processes, outcome.plan.threads) == (1, 1)
 
 
+def test_of_a_large_network_processes_are_tried_before_chunks_use_up_the_time() -> None:
+    tried: list[str] = []
+
+    def time(plan: Plan) -> float:
+        tried.append(plan.layout if plan.processes == 1 else "processes")
+        return 100.0
+
+    probe(time, LONG)
+    assert tried[:3] == ["loop", "processes", "stacked"]
+    tried.clear()
+    probe(lambda plan: time(plan) / 100, LONG)
+    assert tried[:3] == ["loop", "stacked", "stacked"]
+
+
 def test_a_task_that_cannot_be_shared_stays_in_one_process_and_the_reason_is_told() -> None:
     def time(plan: Plan) -> float:
         if plan.processes > 1:
@@ -176,6 +190,7 @@ def test_a_probe_that_has_taken_long_enough_tries_no_more(monkeypatch: pytest.Mo
     outcome = probe(time, replace(LONG, planned_steps=10**9))
     assert list(outcome.milliseconds) == [
         "loop, 2 threads",
+        "loop, 2 processes, 1 thread",
         "stacked x 2, 2 threads",
-        "stacked x 4, 2 threads",
     ]
+    assert outcome.refusals["stacked x 4, 2 threads"].startswith("not tried: ")
