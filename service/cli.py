@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from service.settings import Settings
     from service.spec import SearchSpec
 
+# Of one gene in the gene table; an encoder layer has 16.
+TENSORS_SHOWN = 4
+
 app = typer.Typer(
     help="Searches which layers of a pretrained network to transfer and which to keep.",
     no_args_is_help=True,
@@ -130,14 +133,19 @@ def watch(
 
 
 @app.command()
-def genes(spec: SpecPath) -> None:
+def genes(
+    spec: SpecPath,
+    every_tensor: Annotated[
+        bool, typer.Option("--every-tensor", help="list all tensors of large genes too")
+    ] = False,
+) -> None:
     """Show what a search would decide about, without running anything."""
     document, settings = _read(spec), _settings()
     from service.composition import check_spec  # noqa: PLC0415
 
     table = check_spec(_parse(document), settings.surroundings)
     console = Console()
-    console.print(_gene_table(table))
+    console.print(_gene_table(table, every_tensor=every_tensor))
     for field, report in table.checkpoints.items():
         for line in (f"{field}: {report.summary}", *(f"  {detail}" for detail in report.details)):
             console.print(Text(line))
@@ -193,12 +201,15 @@ def apply(
     typer.echo(f"{output}: {mask}")
 
 
-def _gene_table(table: GeneTable) -> Table:
+def _gene_table(table: GeneTable, *, every_tensor: bool) -> Table:
     rendered = Table(title=f"{table.n_genes} genes")
     for column in ("gene", "tensors", "parameters"):
         rendered.add_column(column, justify="right" if column == "parameters" else "left")
     for gene in table.genes:
-        rendered.add_row(Text(gene.name), Text(", ".join(gene.tensors)), f"{gene.parameters:,}")
+        shown = gene.tensors if every_tensor else gene.tensors[:TENSORS_SHOWN]
+        more = len(gene.tensors) - len(shown)
+        tensors = ", ".join(shown) + (f" and {more} more" if more else "")
+        rendered.add_row(Text(gene.name), Text(tensors), f"{gene.parameters:,}")
     for decision, tensors in (("kept", table.kept), ("transferred", table.transferred)):
         for tensor, reason in tensors.items():
             rendered.add_row(Text(f"always {decision}"), Text(f"{tensor}: {reason}"), "")

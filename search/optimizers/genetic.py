@@ -88,7 +88,13 @@ class GeneticConfig(RungedConfig, FirstBatchConfig):
         4.0,
         ge=0,
         le=100,
-        description="standard deviations of the surrogate's doubt that speak for a mask",
+        description="standard deviations of the surrogate's doubt that speak for a mask, at first",
+    )
+    final_optimism: float = Field(
+        1.0,
+        ge=0,
+        le=100,
+        description="the same when the budget is spent; in between it falls evenly",
     )
 
     @model_validator(mode="after")
@@ -159,17 +165,18 @@ class Genetic:
         if len(bred) <= wanted:
             return self._filled_up(bred, wanted)
         # A parent measured again may tell more than a mask that is new.
-        return choose_batch(fit, [*bred, *parents], wanted, self._config.optimism)
+        return choose_batch(fit, [*bred, *parents], wanted, self._optimism())
 
     def _evolved(self, parents: dict[Genome, float], size: int, fit: Fit) -> list[Genome]:
         """Let the surrogate alone judge some generations; give the best ``size`` masks of them all."""
         pool, bred = parents, dict[Genome, float]()
+        optimism = self._optimism()
         for _ in range(self._config.model_generations):
             children = self._bred(pool, size, fit, bred)
             if not children:
                 break
             belief = fit.believe(masks_of(children))
-            credit = belief.mean + self._config.optimism * belief.deviation
+            credit = belief.mean + optimism * belief.deviation
             bred |= dict(zip(children, credit.tolist(), strict=True))
             pool = dict(sorted((pool | bred).items(), key=_by_score)[: self._config.parents])
         return [genome for genome, _ in sorted(bred.items(), key=_by_score)[:size]]
@@ -191,6 +198,11 @@ class Genetic:
 
     def _linkage(self, fit: Fit | None) -> FloatArray | None:
         return None if self._config.crossover == "uniform" else linkage_of(fit, self._problem)
+
+    def _optimism(self) -> float:
+        """Curiosity pays while there is budget left to use what it finds; what is measured last should be the best."""
+        first, last = self._config.optimism, self._config.final_optimism
+        return first + (last - first) * min(1.0, len(self._seen) / self._problem.budget_evaluations)
 
     def _mutation_rate(self) -> float:
         if self._config.mutation_rate is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -53,6 +54,19 @@ def test_genes_are_shown_from_standard_input(
 ) -> None:
     assert status_here(monkeypatch, "genes", "-", stdin=json.dumps(QUICK_SPEC)) == 0
     assert "3 genes" in capsys.readouterr().out
+
+
+def test_of_large_genes_some_tensors_are_shown_and_all_when_asked_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    spec = json.dumps(QUICK_SPEC | {"genome": {"groups": {"all": ["*"]}, "granularity": "groups"}})
+    assert status_here(monkeypatch, "genes", "-", stdin=spec) == 0
+    assert re.search(r"linear1\.weight, .* and 2 more", capsys.readouterr().out)
+    assert status_here(monkeypatch, "genes", "--every-tensor", "-", stdin=spec) == 0
+    shown = capsys.readouterr().out
+    assert "linear3.bias" in shown
+    assert "more" not in shown
 
 
 def test_bench_times_plans_and_shows_one_to_pin(

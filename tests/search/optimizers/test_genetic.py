@@ -69,6 +69,28 @@ def test_deap_draws_do_not_move_the_callers_random_stream() -> None:
     assert random.random() == expected
 
 
+def test_curiosity_falls_as_the_budget_is_spent() -> None:
+    rng = np.random.default_rng(0)
+
+    def share_measured_again(final_optimism: float) -> float:
+        optimizer = genetic(8, optimism=4.0, final_optimism=final_optimism)
+        asked: list[Candidate] = []
+        while len(asked) < 400:
+            batch = optimizer.ask()
+            noisy = [c.genome.agreement(keep_all(8)) + 0.2 * rng.standard_normal() for c in batch]
+            optimizer.tell(
+                [
+                    Evaluation(c, Outcome.MEASURED, fitness, 0.0)
+                    for c, fitness in zip(batch, noisy, strict=True)
+                ]
+            )
+            asked += batch
+        last = asked[300:400]
+        return sum(candidate.replicate > 0 for candidate in last) / len(last)
+
+    assert share_measured_again(0.0) > share_measured_again(4.0)
+
+
 def test_nothing_but_reevaluations_is_refused_with_both_numbers() -> None:
     with pytest.raises(
         ValidationError, match=r"reevaluations \(16\) must be fewer than population_size \(16\)"
