@@ -159,6 +159,8 @@ class _Probe:
         """
         if plan.label in self.milliseconds:
             return self.milliseconds[plan.label]
+        if plan.label in self.refusals:
+            return float("inf")
         needed = self.limits.needed_bytes(plan)
         planned = PLANNED_SHARE * self.limits.available_bytes
         if self.milliseconds and self._is_out_of_time():
