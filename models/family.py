@@ -25,7 +25,8 @@ class ModelFamily(Protocol):
     """Builds networks of one kind of architecture; families inherit what they do not say themselves.
 
     The promise: ``build`` draws initial weights from torch's global generator only, works on the meta device, and
-    gives a module that is called with the data's named inputs and returns logits ``(N, C)``.
+    gives a module that is called with the data's named inputs and returns logits ``(N, C)``.  A family is sent to other
+    processes (pickled), where it must draw the same weights.
     """
 
     def build(self, shape: DataShape) -> nn.Module:

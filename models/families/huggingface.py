@@ -180,9 +180,15 @@ class TransformersFamily(ModelFamily):
         return FolderTokenizer(
             folder,
             pad_token=self._config.pad_token,
-            limit=lambda: self._longest,
-            vocabulary=lambda: getattr(self._architecture.config(("0", "1")), "vocab_size", None),
+            limit=self._most_tokens,
+            vocabulary=self._vocabulary_size,
         )
+
+    def _most_tokens(self) -> int:
+        return self._longest
+
+    def _vocabulary_size(self) -> int | None:
+        return getattr(self._architecture.config(("0", "1")), "vocab_size", None)
 
     @cached_property
     def _longest(self) -> int:

@@ -44,13 +44,18 @@ class TimmFamily(ModelFamily):
         Raises:
             InvalidInputError: It is not installed, or has no such architecture.
         """
-        self._config, self._library = config, image_library("timm")
+        self._config = config
         if not self._library.is_model(config.name):
             near = list(self._library.list_models(f"*{config.name[:4]}*"))[:5]
             raise InvalidInputError(
                 "model.name", repr(config.name), f"an architecture of timm: {', '.join(near)}, ..."
             )
         check_options(config.options, DECIDED)
+
+    @property
+    def _library(self) -> Any:
+        """Looked up each time: a module cannot be sent to other processes, a family is."""
+        return image_library("timm")
 
     def build(self, shape: DataShape) -> nn.Module:
         """Build one network for images of any number of channels."""

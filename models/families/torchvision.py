@@ -43,7 +43,6 @@ class TorchvisionFamily(ModelFamily):
             InvalidInputError: It is not installed, or has no such architecture for classification.
         """
         self._config = config
-        self._models = image_library("torchvision").models
         # Without a module's name the library lists its detectors and segmenters too.
         known = self._models.list_models(module=self._models)
         if config.name not in known:
@@ -54,6 +53,11 @@ class TorchvisionFamily(ModelFamily):
                 f"an architecture of torchvision: {', '.join(near[:5])}, ...",
             )
         check_options(config.options, DECIDED)
+
+    @property
+    def _models(self) -> Any:
+        """Looked up each time: a module cannot be sent to other processes, a family is."""
+        return image_library("torchvision").models
 
     def build(self, shape: DataShape) -> nn.Module:
         """Build one network for coloured images."""

@@ -68,11 +68,15 @@ class Architecture:
         Raises:
             InvalidInputError: It is none of the library's, or would run code that came with a model.
         """
-        self._library = transformers_library("model.kind")
         refuse_code(document, field)
         self._document, self._task, self._field = _undecided(dict(document)), task, field
         self.model_type = self._known_type()
         _refuse_many_layers(self._document, field)
+
+    @property
+    def _library(self) -> Any:
+        """Looked up each time: a module cannot be sent to other processes, a family is."""
+        return transformers_library("model.kind")
 
     @property
     def is_for_images(self) -> bool:

@@ -30,6 +30,14 @@ LONGEST = 8192
 INPUT_NAMES = ("input_ids", "attention_mask")
 
 
+def _no_limit() -> int:
+    return LONGEST
+
+
+def _any_vocabulary() -> None:
+    return None
+
+
 class FolderTokenizer:
     """A ``TextPreprocessing``; its files are read, and complained about, when text is to be encoded."""
 
@@ -38,8 +46,8 @@ class FolderTokenizer:
         folder: ModelFolder,
         *,
         pad_token: PadToken = "own",
-        limit: Callable[[], int] = lambda: LONGEST,
-        vocabulary: Callable[[], int | None] = lambda: None,
+        limit: Callable[[], int] = _no_limit,
+        vocabulary: Callable[[], int | None] = _any_vocabulary,
         padding_side: Literal["left", "right"] | None = None,
     ) -> None:
         """Bind the folder.
@@ -48,7 +56,8 @@ class FolderTokenizer:
             folder: With the files of a tokenizer.
             pad_token: What fills up texts: the tokenizer's own token for that, or its token for the end.
             limit: The most tokens that networks take.
-            vocabulary: How many tokens networks know; None if there is no limit.
+            vocabulary: How many tokens networks know; None if there is no limit.  Like ``limit`` it is sent to other
+                processes with the tokenizer.
             padding_side: Where texts are filled up; where the tokenizer says if None.
         """
         self._folder, self._pad_token, self._padding_side = folder, pad_token, padding_side

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from typing import TypeVar
 
 import pytest
 import torch
@@ -21,6 +22,7 @@ from models.weights_source import state_shapes
 from search.errors import InvalidInputError, UnknownPluginError
 from tests.contracts.family_cases import case_of, install_fakes
 
+T = TypeVar("T")
 LABELS = torch.arange(6) % 3
 # These have no fused form: candidates are trained one by one.
 LOOP_ONLY = {"gru", "lstm"}
@@ -48,10 +50,10 @@ def samples(kind: str) -> dict[str, Tensor]:
     return {name: torch.randn(len(LABELS), *axes) for name, axes in shape.inputs.items()}
 
 
-def unpickled(network: nn.Module) -> nn.Module:
+def unpickled(sent: T) -> T:
     """What another process gets."""
-    sent: nn.Module = pickle.loads(pickle.dumps(network))  # noqa: S301 - its own bytes
-    return sent
+    received: T = pickle.loads(pickle.dumps(sent))  # noqa: S301 - its own bytes
+    return received
 
 
 def test_options_have_a_schema_and_refuse_unknown_keys(kind: str) -> None:
@@ -90,6 +92,17 @@ def test_networks_are_copied_and_sent_to_other_processes(kind: str) -> None:
     expected = network(**inputs)
     for copied in (copy.deepcopy(network), unpickled(network)):
         torch.testing.assert_close(copied(**inputs), expected)
+
+
+def test_families_draw_the_same_weights_in_other_processes(kind: str) -> None:
+    family, shape = family_of(kind), case_of(kind).shape
+    # What it remembers once it was used goes along.
+    family.preprocessing()
+    states = []
+    for one in (family, unpickled(family)):
+        with seeded_torch(5):
+            states.append(one.build(shape).state_dict())
+    torch.testing.assert_close(states[0], states[1], rtol=0, atol=0)
 
 
 def test_one_step_of_training_reaches_every_parameter(kind: str) -> None:

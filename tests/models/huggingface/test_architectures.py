@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import sys
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,18 @@ def test_a_folder_gives_the_architecture_and_its_number_of_classes_does_not_matt
     write_folder(tmp_path / "mine", id2label={"0": "a", "1": "b"}, label2id={"a": 0, "b": 1})
     built = family(Surroundings.of(tmp_path), task=TEXTS, path="mine").build(TEXT)
     assert built.get_parameter("classifier.weight").shape == (3, 8)
+
+
+def test_a_family_with_a_tokenizer_is_the_same_in_another_process(tmp_path: Path) -> None:
+    write_folder(tmp_path / "mine")
+    here = family(Surroundings.of(tmp_path), task=TEXTS, path="mine")
+    assert here.preprocessing().text is not None
+    there = pickle.loads(pickle.dumps(here))  # noqa: S301 - its own bytes
+    texts = [one.preprocessing().text for one in (here, there)]
+    assert texts[0].fingerprint == texts[1].fingerprint
+    assert texts[0].longest == texts[1].longest
+    encoded = [text.encode(["a few words", "numbers"], 8)["input_ids"] for text in texts]
+    torch.testing.assert_close(encoded[0], encoded[1])
 
 
 @pytest.mark.parametrize("given", [{}, {"path": "a", "config": {}}, {"hub": "a/b", "path": "a"}])
