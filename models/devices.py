@@ -14,6 +14,12 @@ def pick_device() -> torch.device:
     return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
 
 
+def may_have_gpu() -> bool:
+    """Whether there might be a GPU for this torch, told without touching it: for processes that must not."""
+    nodes = ("/dev/nvidia0", "/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
+    return torch.backends.cuda.is_built() and any(Path(node).exists() for node in nodes)
+
+
 def describe_device(device: torch.device) -> str:
     """Name the chip, for provenance."""
     if device.type == "cuda":

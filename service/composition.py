@@ -13,7 +13,7 @@ from models.checkpoints import State
 from models.checkpoints.report import CheckpointReport
 from models.data.dataset import Dataset
 from models.data.shapes import DataShape
-from models.data.splits import TaskData, load_task, part_sizes
+from models.data.splits import PartSizes, TaskData, load_task, part_sizes
 from models.devices import available_cores, pick_device
 from models.evaluator import GraftEvaluator, Task
 from models.family import ModelFamily, build_family, open_data
@@ -34,7 +34,15 @@ from models.workers.pool import PooledEvaluator
 from search.decisions import DecisionLog
 from search.errors import InvalidInputError
 from search.optimizer import SearchProblem
-from service.cost import CostEstimate, check_device, check_machine, estimate_cost, memory_need
+from service.cost import (
+    CostEstimate,
+    check_device,
+    check_machine,
+    estimate_cost,
+    estimate_time,
+    memory_need,
+    planned_work,
+)
 from service.model_folder import ModelPackage
 from service.planning import Workers, build_evaluator, commit_to_plan, keeping_artifacts
 from service.priors import commit_to_priors
@@ -74,6 +82,7 @@ class Blueprint:
     family: ModelFamily
     dataset: Dataset
     shape: DataShape
+    sizes: PartSizes
     context: WeightsContext
     source: WeightsSource
     target: WeightsSource
@@ -151,7 +160,10 @@ def check_spec(spec: SearchSpec, surroundings: Surroundings) -> GeneTable:
     check_source_task(spec, surroundings, blueprint.shape)
     if isinstance(spec.source, InitConfig) and spec.source.redraw:
         raise InvalidInputError("source.redraw", "true", "false; only a target can be redrawn")
-    estimate = estimate_cost(need, spec, blueprint.genes.n_genes)
+    n_genes = blueprint.genes.n_genes
+    work = planned_work(spec, n_genes, blueprint.sizes.validation)
+    seconds = estimate_time(blueprint.context.meta_network(), blueprint.shape, work)
+    estimate = estimate_cost(need, spec, n_genes, seconds)
     return blueprint.gene_table().model_copy(update={"estimate": estimate})
 
 
@@ -180,10 +192,10 @@ def draw_up(
     source = open_weights(spec.source, context)
     target = open_weights(spec.target, replace(context, field="target"))
     target.shapes()
-    part_sizes(dataset, spec.dataset)
+    sizes = part_sizes(dataset, spec.dataset)
     genes = build_gene_map(context.meta_network(), source.shapes(), spec.genome, family.group)
     problem = SearchProblem(genes.n_genes, spec.finetune.steps, spec.budget.evaluations)
-    return Blueprint(family, dataset, shape, context, source, target, genes, problem)
+    return Blueprint(family, dataset, shape, sizes, context, source, target, genes, problem)
 
 
 def compose(

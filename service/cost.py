@@ -1,6 +1,6 @@
-"""What a search will cost, before it starts: trainings and steps of each phase, and memory.
+"""What a search will cost, before it starts: trainings and steps of each phase, memory, and a guess at the time.
 
-No times: nothing has been measured yet.  ``transfermask bench`` measures, and so does a running search.
+Nothing is trained for it.  ``transfermask bench`` measures the time, and so does a running search.
 """
 
 from __future__ import annotations
@@ -9,7 +9,10 @@ import torch
 from pydantic import Field
 from torch import nn
 
+from models.data.shapes import DataShape
+from models.devices import may_have_gpu
 from models.genes import GeneMap
+from models.plans.compute_need import Work, flops_per_second, forward_flops
 from models.plans.memory_need import MemoryNeed, least_memory, shown_bytes
 from models.plans.memory_plan import available_bytes, machine_bytes
 from models.plans.plan import Plan
@@ -31,6 +34,13 @@ class PhaseCost(Document):
     steps: int = Field(description="training steps at most, over all of them")
 
 
+class TimeEstimate(Document):
+    """How long a search takes if nothing ends it early; a guess from arithmetic, often within the two."""
+
+    least_seconds: float
+    most_seconds: float
+
+
 class CostEstimate(Document):
     """What a search costs at most, and what memory it needs at least."""
 
@@ -41,6 +51,10 @@ class CostEstimate(Document):
         "and data come on top"
     )
     memory_available_bytes: int = Field(description="main memory that is free now on this machine")
+    time: TimeEstimate | None = Field(
+        description="on this machine's cores if nothing else uses them; null where a GPU would train, or what the "
+        "network computes cannot be seen before it runs"
+    )
 
 
 def memory_need(network: nn.Module, genes: GeneMap, options: SearchOptions) -> MemoryNeed:
@@ -93,11 +107,53 @@ def render_cost(cost: CostEstimate) -> str:
     return (
         f"{cost.parameters:,} parameters. Trainings at most: {phases}.\n"
         f"Memory to train one candidate: {shown_bytes(cost.memory_needed_bytes)} and its activations; "
-        f"{shown_bytes(cost.memory_available_bytes)} are free. How long: `transfermask bench`."
+        f"{shown_bytes(cost.memory_available_bytes)} are free.\n{_time_in_words(cost.time)}"
     )
 
 
-def estimate_cost(need: MemoryNeed, options: SearchOptions, n_genes: int) -> CostEstimate:
+def _time_in_words(time: TimeEstimate | None) -> str:
+    if time is None:
+        return "How long: `transfermask bench` measures it."
+    least, most = (shown_seconds(s) for s in (time.least_seconds, time.most_seconds))
+    return f"Time at most: a guess from arithmetic is {least} to {most}; `transfermask bench` measures it."
+
+
+def shown_seconds(seconds: float) -> str:
+    """A duration for people, in its largest unit."""
+    for unit, length in (("h", 3600), ("min", 60)):
+        if seconds >= 1.5 * length:
+            return f"{seconds / length:.2g} {unit}"
+    return f"{max(1, round(seconds))} s"
+
+
+def estimate_time(network: nn.Module, shape: DataShape, work: Work) -> TimeEstimate | None:
+    """Guess how long training takes; None where nobody can know without running it.
+
+    Args:
+        network: On the meta device.
+        shape: Of the data.
+        work: What is to be trained and scored.
+    """
+    flops = None if may_have_gpu() else forward_flops(network, shape)
+    if flops is None:
+        return None
+    least, most = work.seconds(flops, flops_per_second())
+    return TimeEstimate(least_seconds=round(least, 3), most_seconds=round(most, 3))
+
+
+def planned_work(options: SearchOptions, n_genes: int, n_scored: int) -> Work:
+    """What a search computes at most; every training is scored on ``n_scored`` samples."""
+    steps = sum(planned_steps(options, n_genes).values())
+    batch_size = max(
+        stage.objective.config.batch_size for stage in build_strategy(options.finetune).stages
+    )
+    trainings = sum(planned_trainings(options, n_genes).values())
+    return Work(steps, steps * batch_size, trainings * n_scored)
+
+
+def estimate_cost(
+    need: MemoryNeed, options: SearchOptions, n_genes: int, time: TimeEstimate | None
+) -> CostEstimate:
     """Put the figures together."""
     trainings, steps = planned_trainings(options, n_genes), planned_steps(options, n_genes)
     return CostEstimate(
@@ -108,4 +164,5 @@ def estimate_cost(need: MemoryNeed, options: SearchOptions, n_genes: int) -> Cos
         parameters=need.parameters,
         memory_needed_bytes=need.total_bytes,
         memory_available_bytes=available_bytes(CPU),
+        time=time,
     )

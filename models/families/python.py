@@ -10,6 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from models.data.blank_samples import blank_samples
 from models.data.shapes import DataShape
 from models.family import FAMILIES, ModelFamily
 from models.surroundings import Surroundings
@@ -81,7 +82,9 @@ class PythonFamily(ModelFamily):
         was_training = network.training
         try:
             with torch.no_grad(), torch.random.fork_rng():
-                logits = network.eval()(**_zeros(shape, "meta" if is_meta else "cpu"))
+                logits = network.eval()(
+                    **blank_samples(shape, N_TRIED, "meta" if is_meta else "cpu")
+                )
         except Exception as error:
             # Without memory for numbers, code that looks at them fails; it is tried again with some.
             if is_meta and not isinstance(error, TypeError):
@@ -105,19 +108,6 @@ class PythonFamily(ModelFamily):
             f"{self._config.factory}: {what} raised {type(error).__name__}: {reason}",
             "code that takes the shape of the data, model.options, and inputs by their names",
         )
-
-
-def _zeros(shape: DataShape, device: str) -> dict[str, Tensor]:
-    """Samples of the right shape; what is not called x holds whole numbers, as tokens and masks do."""
-    return {
-        name: torch.zeros(
-            N_TRIED,
-            *dimensions,
-            dtype=torch.float32 if name == "x" else torch.int64,
-            device=device,
-        )
-        for name, dimensions in shape.inputs.items()
-    }
 
 
 def _refuse_unless_allowed(factory: str, allowed: tuple[str, ...]) -> None:

@@ -15,8 +15,10 @@ from search.genome import Genome
 from search.global_random import GlobalRandomStream
 from search.observations import FloatArray
 
-# Attempts in a row that gave no new mask before breeding gives up.
+# Breeding gives up after so many attempts in a row that gave no new mask, or so many for each mask wanted: where most
+# masks are taken, the last ones are not worth the search.
 ATTEMPTS = 50
+ATTEMPTS_PER_CHILD = 3
 
 
 class _Fitness(base.Fitness):  # type: ignore[misc]  # DEAP has no annotations
@@ -64,12 +66,14 @@ class Breeder:
         bred: dict[Genome, None] = {}
         idle = 0
         with self._stream:
-            while len(bred) < count and idle < ATTEMPTS:
+            for _ in range(ATTEMPTS_PER_CHILD * count):
                 child = self._child(pool, mutation_rate, linkage)
                 is_new = child not in bred and not is_taken(child)
                 idle = 0 if is_new else idle + 1
                 if is_new:
                     bred[child] = None
+                if len(bred) == count or idle == ATTEMPTS:
+                    break
         return list(bred)
 
     def _child(

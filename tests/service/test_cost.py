@@ -17,7 +17,7 @@ from search.ledger import InMemoryLedger
 from service import cost, planning
 from service.app import create_app
 from service.composition import check_spec, compose
-from service.cost import render_cost
+from service.cost import TimeEstimate, render_cost, shown_seconds
 from service.settings import Settings
 from service.spec import SearchSpec
 from service.supervisor import Supervisor
@@ -49,6 +49,38 @@ def test_the_estimate_can_be_read(tmp_path: Path) -> None:
     text = render_cost(table.estimate)
     assert "1,397 parameters" in text
     assert "search 8 (40 steps)" in text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(0.2, "1 s"), (80, "80 s"), (95, "1.6 min"), (600, "10 min"), (9000, "2.5 h")],
+)
+def test_durations_are_told_in_their_largest_unit(seconds: float, shown: str) -> None:
+    assert shown_seconds(seconds) == shown
+
+
+def test_time_is_guessed_from_arithmetic_and_grows_with_it(tmp_path: Path) -> None:
+    def time_of(**changes: Any) -> TimeEstimate:
+        estimate = check_spec(spec_of(**changes), Surroundings.of(tmp_path)).estimate
+        assert estimate is not None
+        assert estimate.time is not None
+        assert 0 < estimate.time.least_seconds < estimate.time.most_seconds
+        assert "a guess from arithmetic is" in render_cost(estimate)
+        return estimate.time
+
+    small = time_of()
+    large = time_of(model={"kind": "mlp", "hidden": [2048, 2048]})
+    assert large.least_seconds > 2 * small.least_seconds
+
+
+def test_no_time_is_guessed_where_a_gpu_may_train(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cost, "may_have_gpu", lambda: True)
+    estimate = check_spec(spec_of(), Surroundings.of(tmp_path)).estimate
+    assert estimate is not None
+    assert estimate.time is None
+    assert "`transfermask bench` measures it" in render_cost(estimate)
 
 
 def test_a_model_beyond_all_bounds_is_refused(tmp_path: Path) -> None:
