@@ -12,12 +12,10 @@ from typing import Any, BinaryIO
 import torch
 from safetensors import SafetensorError, safe_open
 
-from models.checkpoints.header import LENGTH_BYTES, header_length
+from models.checkpoints.header import LENGTH_BYTES, MAX_HEADER_BYTES, header_length
 from models.formats.content import TensorEntry
 from search.errors import InvalidInputError
 
-# The library takes 100 MB; a network of 7 billion weights has 30 kB.
-MAX_HEADER_BYTES = 4 << 20
 _PIECE_BYTES = 4 << 20
 _METADATA = "__metadata__"
 _EXPECTED = (

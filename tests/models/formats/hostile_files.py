@@ -83,7 +83,10 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     "truncated tensors": (save(WEIGHTS)[:-4], "safetensors"),
     "truncated header": (save(WEIGHTS)[:20], "cut off"),
     "header beyond the file": (TOO_LONG, "cut off"),
-    "header of 5 MB": (struct.pack("<Q", 5 << 20) + b"{" + b" " * (5 << 20), "at most 4194304"),
+    "header of 17 MiB": (
+        struct.pack("<Q", 17 << 20) + b"{" + b" " * (17 << 20),
+        "a header of 17825792 bytes given, expected at most 16777216",
+    ),
     "header that is no JSON": (struct.pack("<Q", 8) + b"{{{{{{{{" + bytes(4), "safetensors"),
     "deeply nested header": (
         struct.pack("<Q", 100_001) + b"{" + b"[" * 100_000 + bytes(4),
