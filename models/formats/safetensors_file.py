@@ -12,7 +12,13 @@ from typing import Any, BinaryIO
 import torch
 from safetensors import SafetensorError, safe_open
 
-from models.checkpoints.header import LENGTH_BYTES, MAX_HEADER_BYTES, header_length
+from models.checkpoints.header import (
+    LENGTH_BYTES,
+    MAX_HEADER_BYTES,
+    MAX_NAME_LENGTH,
+    header_length,
+    unique_names,
+)
 from models.formats.content import TensorEntry
 from search.errors import InvalidInputError
 
@@ -71,7 +77,9 @@ def check_tensors(path: Path, field: str) -> tuple[TensorEntry, ...]:
             opened.keys()
         with path.open("rb") as file:
             length = header_length(file)
-            header: dict[str, dict[str, Any]] = json.loads(file.read(length))
+            header: dict[str, dict[str, Any]] = json.loads(
+                file.read(length), object_pairs_hook=unique_names
+            )
             header.pop(_METADATA, None)
             for name, entry in header.items():
                 _check_tensor(file, length, name, entry, field)
@@ -89,6 +97,12 @@ def check_tensors(path: Path, field: str) -> tuple[TensorEntry, ...]:
 def _check_tensor(
     file: BinaryIO, header_bytes: int, name: str, entry: dict[str, Any], field: str
 ) -> None:
+    if len(name) > MAX_NAME_LENGTH:
+        raise InvalidInputError(
+            field,
+            f"a tensor's name of {len(name)} characters, {name[:50]!a}...",
+            f"names of at most {MAX_NAME_LENGTH}",
+        )
     dtype = _DTYPES.get(entry["dtype"])
     if dtype is None or "\x00" in name or any("\ud800" <= letter <= "\udfff" for letter in name):
         raise InvalidInputError(

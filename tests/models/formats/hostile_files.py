@@ -29,6 +29,13 @@ def entry(dtype: str = "F32", shape: tuple[int, ...] = (1,), end: int = 4) -> di
     return {"dtype": dtype, "shape": shape, "data_offsets": [0, end]}
 
 
+def _twice() -> bytes:
+    """Two tensors of one name; the safetensors library would take the last."""
+    tensor = json.dumps(entry())
+    text = f'{{"w": {tensor}, "w": {tensor}}}'.encode()
+    return struct.pack("<Q", len(text)) + text + bytes(4)
+
+
 def npz_of(*members: tuple[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
     """An archive with any members."""
     buffer = io.BytesIO()
@@ -102,6 +109,8 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     "unknown type": (safetensors_of({"w": entry("F8_E4M3", (4,))}, bytes(4)), "of type F8_E4M3"),
     "no tensors": (safetensors_of({}), "without tensors"),
     "NUL in a name": (safetensors_of({"a\x00b": entry()}, bytes(4)), "plain names"),
+    "a name twice": (_twice(), "w stands twice"),
+    "an endless name": (safetensors_of({"w" * 1001: entry()}, bytes(4)), "name of 1001 characters"),
     "NaN weights": (save({"w": NAN}), "w with NaN"),
     "infinite bfloat16 weights": (save({"w": NAN.nan_to_num(torch.inf).bfloat16()}), "w with NaN"),
     "truncated npz": (npz(x=X, y=Y)[:-40], "npz"),
