@@ -19,7 +19,7 @@ from models.checkpoints.header import (
     header_length,
     unique_names,
 )
-from models.formats.content import TensorEntry
+from models.formats.content import NAMELESS, TensorEntry
 from search.errors import InvalidInputError
 
 _PIECE_BYTES = 4 << 20
@@ -55,17 +55,17 @@ def check_header(path: Path, field: str) -> None:
     if size < LENGTH_BYTES + 2 or length > size - LENGTH_BYTES:
         raise InvalidInputError(
             field,
-            f"{path.name}: {size} bytes, of which the header alone would take {length}",
+            f"{NAMELESS}: {size} bytes, of which the header alone would take {length}",
             f"{_EXPECTED}; was it cut off?",
         )
     if length > MAX_HEADER_BYTES:
         raise InvalidInputError(
-            field, f"{path.name}: a header of {length} bytes", f"at most {MAX_HEADER_BYTES}"
+            field, f"{NAMELESS}: a header of {length} bytes", f"at most {MAX_HEADER_BYTES}"
         )
 
 
 def check_tensors(path: Path, field: str) -> tuple[TensorEntry, ...]:
-    """Read a whole file piece by piece, and give what is in it.
+    """Read a whole upload piece by piece, and give what is in it.
 
     Raises:
         InvalidInputError: Names what is wrong: a broken header, offsets outside of the file, not finite.
@@ -86,7 +86,7 @@ def check_tensors(path: Path, field: str) -> tuple[TensorEntry, ...]:
     except (SafetensorError, OSError, ValueError, RecursionError) as error:
         if isinstance(error, InvalidInputError):
             raise
-        raise InvalidInputError(field, f"{path.name}: {error}", _EXPECTED) from error
+        raise InvalidInputError(field, f"{NAMELESS}: {error}", _EXPECTED) from error
     if not header:
         raise InvalidInputError(field, "a safetensors file without tensors", "one at least")
     return tuple(

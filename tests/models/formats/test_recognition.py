@@ -24,11 +24,13 @@ def test_what_is_not_what_it_claims_to_be_is_refused_by_what_it_is(
     name: str, tmp_path: Path
 ) -> None:
     content, expected = HOSTILE[name]
-    path = tmp_path / "upload"
+    path = tmp_path / ".arriving-1"
     path.write_bytes(content)
     with pytest.raises(InvalidInputError, match=expected) as refusal:
         check_file(path, "body", MAX_BYTES)
     assert refusal.value.field == "body"
+    # While it arrives an upload has a name that is nobody's.
+    assert path.name not in f"{refusal.value.given} {refusal.value.expected}"
 
 
 def test_weights_are_taken_with_their_shapes_and_types(tmp_path: Path) -> None:
