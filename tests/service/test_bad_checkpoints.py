@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 
 from search.errors import InvalidInputError
 from service.app import create_app
-from service.composition import draw_networks
+from service.composition import read_task
 from service.settings import Settings
 from service.spec import SearchSpec
 from service.supervisor import Supervisor
@@ -151,5 +151,6 @@ def test_weights_that_are_not_finite_end_the_search_by_their_name(settings: Sett
     weight[3, 4] = torch.nan
     save_file({"linear1.weight": weight}, settings.inputs_dir / "w")
     spec = SearchSpec.model_validate(QUICK_SPEC | {"source": {"kind": "file", "path": "w"}})
+    blueprint = read_task(spec, None, settings.surroundings).blueprint
     with pytest.raises(InvalidInputError, match=r"source\.path: w: linear1\.weight with NaN"):
-        draw_networks(spec, None, settings.surroundings)
+        blueprint.source.load(0)
