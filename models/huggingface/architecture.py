@@ -11,11 +11,12 @@ import difflib
 import importlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from threading import Lock
+from threading import Lock, get_ident
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_module_registration_hook
 
 from models.huggingface.folder import refuse_code
 from models.huggingface.library import transformers_library
@@ -49,6 +50,8 @@ DECIDED_KEYS = frozenset(
 COMMON_KEYS = DECIDED_KEYS | {"architectures", "image_size", "model_type", "num_channels"}
 # A configuration of a few bytes must not keep a process busy: what real models have is far below.
 MOST_LAYERS = 1024
+# The keys that multiply parts of a network have too many names to be known: 1024 layers of a usual encoder are 20,000.
+MOST_MODULES = 32_768
 
 # Building swaps torch's own functions for a moment, for the whole process.
 _building = Lock()
@@ -132,7 +135,14 @@ class Architecture:
             )
         with _building:
             try:
-                network: nn.Module = auto_class.from_config(config, dtype=torch.float32)
+                with _bounded_modules():
+                    network: nn.Module = auto_class.from_config(config, dtype=torch.float32)
+            except _TooManyModulesError as error:
+                raise InvalidInputError(
+                    self._field,
+                    f"a configuration of {self.model_type!r} with more than {MOST_MODULES:,} modules",
+                    f"at most {MOST_MODULES:,}; which of its numbers multiplies layers, groups or experts?",
+                ) from error
             except Exception as error:
                 raise self._refused(error) from error
         if self.is_for_images:
@@ -229,6 +239,32 @@ class Architecture:
             f"a configuration of {self.model_type!r} that the library refuses: {_one_line(error)}",
             "the configuration of a network that can be built",
         )
+
+
+class _TooManyModulesError(Exception):
+    """A network that is being built has more parts than any real one."""
+
+
+@contextmanager
+def _bounded_modules() -> Iterator[None]:
+    """Count the modules that this thread puts into others, and end what has no end.
+
+    Raises:
+        _TooManyModulesError: There are more than ``MOST_MODULES``.
+    """
+    thread, count = get_ident(), 0
+
+    def counted(module: nn.Module, name: str, submodule: nn.Module | None) -> None:  # noqa: ARG001
+        nonlocal count
+        count += get_ident() == thread
+        if count > MOST_MODULES:
+            raise _TooManyModulesError
+
+    handle = register_module_module_registration_hook(counted)
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 def _undecided(document: dict[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from safetensors.torch import load_file
 
 from models.data.shapes import DataShape
+from models.huggingface import architecture
 from models.surroundings import Surroundings
 from models.weights.file import FileConfig, FileWeights
 from models.weights_source import WeightsContext
@@ -123,6 +124,20 @@ def test_code_that_comes_with_a_model_is_refused(extra: dict[str, Any], tmp_path
         family(Surroundings.of(tmp_path), task=TEXTS, path="mine")
     with pytest.raises(InvalidInputError, match="never run"):
         inline("bert", **extra)
+
+
+def test_a_configuration_that_multiplies_modules_without_end_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sizes = {"hidden_size": 8, "embedding_size": 8, "intermediate_size": 8, "vocab_size": 50}
+    config = {"model_type": "albert", "num_attention_heads": 2, "num_hidden_groups": 10**7, **sizes}
+    monkeypatch.setattr(architecture, "MOST_MODULES", 500)
+    with pytest.raises(InvalidInputError, match="'albert' with more than 500 modules") as refusal:
+        family(task="sequence_classification", config=config).build(TEXT)
+    assert refusal.value.field == "model.config"
+    # What was counted for one network is not counted for the next.
+    for seed in range(9):
+        network_of("bert", seed)
 
 
 def test_no_kernel_from_elsewhere_computes_attention() -> None:
