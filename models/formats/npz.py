@@ -23,6 +23,7 @@ import numpy as np
 from numpy.lib import format as npy_format
 
 from models.formats.content import NAMELESS, TensorEntry
+from models.formats.signatures import ARCHIVE, known_by_start
 from search.errors import InvalidInputError
 
 # What broken, encrypted or exotically compressed archives raise.
@@ -133,9 +134,12 @@ def _opened(path: Path, field: str, called: str) -> Iterator[zipfile.ZipFile]:
     except InvalidInputError:
         raise
     except UNREADABLE as error:
+        # What cannot be opened at all cannot be looked into either.
+        kind = None if isinstance(error, OSError) else known_by_start(path)
+        cause = error if kind in (None, ARCHIVE) else kind
         raise InvalidInputError(
             field,
-            f"{called or path.name}: {error}",
+            f"{called or path.name}: {cause}",
             "an npz file as numpy.savez(path, x=x, y=y) writes it",
         ) from error
 

@@ -72,8 +72,16 @@ HOSTILE: dict[str, tuple[Write, str, str]] = {
     # what is written at ``w``, in what came, in what was expected
     "truncated": (truncated, "not fully covered", "safetensors file"),
     "a giant header": (giant, "claims 10,000,000,000 bytes", "safetensors file"),
-    "a pickle": (lambda p: p.write_bytes(pickle.dumps([1.0] * 50)), "w: ", "transfermask convert"),
-    "a .pth file": (lambda p: torch.save({"linear1.weight": 1}, p), "w: ", "transfermask convert"),
+    "a pickle": (
+        lambda p: p.write_bytes(pickle.dumps([1.0] * 50)),
+        "w: a pickle",
+        "transfermask convert",
+    ),
+    "a .pth file": (
+        lambda p: torch.save({"linear1.weight": 1}, p),
+        "(.pth)",
+        "transfermask convert",
+    ),
     "a name twice": (
         lambda p: write_raw(p, f'{{"a":{FLOAT},"a":{FLOAT}}}'.encode()),
         "a stands twice",
