@@ -50,6 +50,8 @@ DECIDED_KEYS = frozenset(
 COMMON_KEYS = DECIDED_KEYS | {"architectures", "image_size", "model_type", "num_channels"}
 # A configuration of a few bytes must not keep a process busy: what real models have is far below.
 MOST_LAYERS = 1024
+# The library copies configurations again and again.  Names of classes, which may be many, are not among the values.
+MOST_VALUES = 10_000
 # The keys that multiply parts of a network have too many names to be known: 1024 layers of a usual encoder are 20,000.
 MOST_MODULES = 32_768
 
@@ -73,6 +75,7 @@ class Architecture:
         """
         self._library = transformers_library("model.kind")
         refuse_code(document, field)
+        _refuse_large(document, field)
         self._document, self._task, self._field = _undecided(dict(document)), task, field
         self.model_type = self._known_type()
         _refuse_many_layers(self._document, field)
@@ -274,6 +277,25 @@ def _undecided(document: dict[str, Any]) -> dict[str, Any]:
         for key, value in document.items()
         if key not in DECIDED_KEYS and not key.startswith("_")
     }
+
+
+def _refuse_large(document: Mapping[str, Any], field: str) -> None:
+    """Refuse what no architecture's configuration comes near, before anything looks at it value by value."""
+    rest: list[Any] = [document]
+    count = 0
+    while rest:
+        value = rest.pop()
+        inner = value
+        if isinstance(value, Mapping):
+            inner = [x for key, x in value.items() if key not in DECIDED_KEYS]
+        count += len(inner)
+        if count > MOST_VALUES:
+            raise InvalidInputError(
+                field,
+                f"a configuration of more than {MOST_VALUES:,} values",
+                "the options of one architecture, as its config.json has them",
+            )
+        rest += [x for x in inner if isinstance(x, dict | list)]
 
 
 def _refuse_many_layers(document: Mapping[str, Any], field: str) -> None:
