@@ -39,8 +39,8 @@ VOCABULARIES = frozenset(TOKENIZER_FILES) - {
     "added_tokens.json",
     "merges.txt",
 }
-# The largest vocabularies that people use take about 40 MB.
-MOST_FILE_BYTES = 128 * 2**20
+# Of all files of a tokenizer together.  The largest that people use take about 40 MB.
+MOST_FILE_BYTES = 64 * 2**20
 MOST_JSON_BYTES = 8 * 2**20
 MOST_DEPTH = 50
 
@@ -111,9 +111,25 @@ class ModelFolder:
         return document
 
     def read_files(self, names: Collection[str]) -> dict[str, bytes]:
-        """Read those of some files that exist."""
-        contents = {name: self.read(name) for name in names}
-        return {name: content for name, content in contents.items() if content is not None}
+        """Read those of some files that exist.
+
+        Raises:
+            InvalidInputError: One leads out of the inputs, or all together are too large.
+        """
+        contents: dict[str, bytes] = {}
+        for name in names:
+            content = self.read(name)
+            if content is None:
+                continue
+            contents[name] = content
+            size = sum(map(len, contents.values()))
+            if size > MOST_FILE_BYTES:
+                raise InvalidInputError(
+                    self.field,
+                    f"{', '.join(contents)} of {size:,} bytes together",
+                    f"at most {MOST_FILE_BYTES:,} bytes",
+                )
+        return contents
 
     def _exists(self, relative: str) -> bool:
         try:
