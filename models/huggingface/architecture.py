@@ -191,6 +191,9 @@ class Architecture:
                 f"inputs of shape {{'x': {image}}}: {_one_line(error)}",
                 "images of a size that the model takes; its image_size, if it has one, says which",
             ) from error
+        except Exception as error:
+            # A division by a patch's side of 0, a stride that is a list: what else a network can be built with.
+            raise self._refused(error) from error
 
     def reopened(self, folder: str) -> dict[str, Tensor]:
         """Read a folder with weights as users will: the state of the network that comes of it.

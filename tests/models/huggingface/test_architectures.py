@@ -153,6 +153,22 @@ def test_a_configuration_larger_than_any_is_refused_before_it_is_looked_at(
         family(Surroundings.of(tmp_path), task=TEXTS, path="mine")
 
 
+@pytest.mark.parametrize(
+    ("model_type", "changes"),
+    [
+        ("resnet", {"embedding_size": 0}),
+        ("convnext", {"patch_size": 0}),
+        ("convnext", {"patch_size": [1]}),
+    ],
+)
+def test_a_network_that_can_be_built_but_not_applied_is_refused(
+    model_type: str, changes: dict[str, Any]
+) -> None:
+    with pytest.raises(InvalidInputError, match=f"{model_type}' that the library refuses") as found:
+        inline(model_type, **changes).build(IMAGES)
+    assert found.value.field == "model.config"
+
+
 def test_names_of_very_many_classes_are_no_large_configuration() -> None:
     names = {str(number): f"class {number}" for number in range(21_843)}
     config = config_of("vit", id2label=names, label2id={n: i for i, n in names.items()})
