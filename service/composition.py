@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from pydantic import Field
 
+from models.application import check_applies
 from models.checkpoints import State
 from models.checkpoints.report import CheckpointReport
 from models.data.dataset import Dataset
@@ -203,6 +204,7 @@ def compose(
     prepared = read_task(spec, folder, surroundings)
     blueprint = prepared.blueprint
     check_device(blueprint.memory_need(spec), pick_device())
+    check_applies(blueprint.family, blueprint.shape, prepared.data.train)
     source, target = blueprint.source.load(0), blueprint.target.load
     task = build_task(spec, blueprint, prepared.data, source, target, retention=prepared.retention)
     files = blueprint.family.companion_files(blueprint.shape, prepared.data.class_names)
