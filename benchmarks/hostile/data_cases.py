@@ -126,12 +126,12 @@ def _tables() -> list[Case]:
     ]
 
 
-def _write_classes(folder: Path) -> None:
+def write_classes(folder: Path) -> None:
     """Two classes of good images, ``a`` and ``b``."""
     rng = np.random.default_rng(0)
     for number in range(24):
         path = folder / "ab"[number % 2] / f"{number}.png"
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(rng.integers(0, 255, (9, 9), dtype=np.uint8)).save(path)
 
 
@@ -139,7 +139,7 @@ def _beside(name: str, write: Callable[[Path], object]) -> Callable[[Path], None
     """Good images with one more in class ``a``."""
 
     def write_all(folder: Path) -> None:
-        _write_classes(folder)
+        write_classes(folder)
         write(folder / "a" / name)
 
     return write_all
@@ -157,7 +157,7 @@ def _save_animated(path: Path, frames: Sequence[int] = (0, 100, 200)) -> None:
 
 
 def _write_empty_class(folder: Path) -> None:
-    _write_classes(folder)
+    write_classes(folder)
     (folder / "nothing").mkdir()
 
 

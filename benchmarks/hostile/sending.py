@@ -93,8 +93,11 @@ class Sender:
 
     def search(self, changes: Changes) -> Answer:
         """Ask for a search; if it is taken, wait until it ends."""
-        spec = {**QUICK_SPEC, "source": {"kind": "init"}, **changes}
-        return self._settled(self._http.post("/v1/searches", json=spec))
+        return self._settled(self._http.post("/v1/searches", json=_spec(changes)))
+
+    def genes(self, changes: Changes) -> Answer:
+        """Have a spec checked, and nothing run."""
+        return _answer(self._http.post("/v1/genes", json=_spec(changes)))
 
     def _settled(self, response: httpx2.Response) -> Answer:
         if response.status_code != HTTPStatus.ACCEPTED:
@@ -107,6 +110,10 @@ class Sender:
                 return Answer(f"{found['status']} search", found["error"] or {})
             time.sleep(0.05)
         return Answer("search without an end")
+
+
+def _spec(changes: Changes) -> dict[str, Any]:
+    return {**QUICK_SPEC, "source": {"kind": "init"}, **changes}
 
 
 def _answer(response: httpx2.Response) -> Answer:

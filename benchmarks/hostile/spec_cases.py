@@ -100,6 +100,11 @@ def _models() -> list[Case]:
         _model("a million layers", "at most 1024 layers", _folder(num_hidden_layers=1_000_000)),
         _model("ten million groups of layers", "at most 32,768", _groups),
         _model("a configuration of a million lists", "more than 10,000 values", _lists),
+        _model(
+            "one that no text fits",
+            "multiple of the chunk size",
+            _folder(chunk_size_feed_forward=7),
+        ),
         _model("an architecture of no library", "'nonsense'", _nonsense),
         _model("a configuration that is no JSON", "config.json", _no_json),
     ]
