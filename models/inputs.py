@@ -82,9 +82,11 @@ class InputFolder:
         except (FileNotFoundError, NotADirectoryError):
             pass
         except (OSError, RuntimeError, ValueError) as error:
-            # A name that is too long, a loop of links, characters that no file name has.
+            # A name that is too long, a loop of links, characters that no file name has.  The system's words come
+            # without the path, which may have a million letters.
+            reason = getattr(error, "strerror", None) or str(error)[:200]
             raise InvalidInputError(
-                field, ascii(path[:100]), f"a path that the system can look up: {error}"
+                field, ascii(path[:100]), f"a path that the system can look up: {reason}"
             ) from error
         if not is_inside:
             raise InvalidInputError(

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from pydantic import Field
 
+from models.application import check_applies
 from models.checkpoints import State
 from models.checkpoints.report import CheckpointReport
 from models.data.dataset import Dataset
@@ -212,31 +213,29 @@ def compose(
     Raises:
         InvalidInputError: What only the data can show is wrong.
     """
-    drawn = draw_networks(spec, folder, surroundings)
-    blueprint = drawn.blueprint
-    task = build_task(
-        spec, blueprint, drawn.data, drawn.source, blueprint.target.load, retention=drawn.retention
-    )
-    files = blueprint.family.companion_files(blueprint.shape, drawn.data.class_names)
+    prepared = read_task(spec, folder, surroundings)
+    blueprint = prepared.blueprint
+    check_device(blueprint.memory_need(spec), pick_device())
+    check_applies(blueprint.family, blueprint.shape, prepared.data.train)
+    source, target = blueprint.source.load(0), blueprint.target.load
+    task = build_task(spec, blueprint, prepared.data, source, target, retention=prepared.retention)
+    files = blueprint.family.companion_files(blueprint.shape, prepared.data.class_names)
     package = ModelPackage(files, blueprint.family.reopened)
     bench = set_up(task, spec, decisions=decisions, folder=folder)
     return replace(bench, checkpoints=blueprint.checkpoints(), package=package)
 
 
 @dataclass(frozen=True, slots=True)
-class DrawnNetworks:
-    """A source that was made or loaded, and what it took; the target's weights are drawn by replicate."""
+class PreparedTask:
+    """Data that were read and split, and networks of which no weight has been made or loaded yet."""
 
     blueprint: Blueprint
     data: TaskData
     retention: Retention | None
-    source: State
 
 
-def draw_networks(
-    spec: SearchSpec, cache: Path | None, surroundings: Surroundings
-) -> DrawnNetworks:
-    """Read the data, then make or load the source, which sees nothing of what is judged on.
+def read_task(spec: SearchSpec, cache: Path | None, surroundings: Surroundings) -> PreparedTask:
+    """Read the data, then open the networks; no source will see anything of what is judged on.
 
     Args:
         spec: What to search.
@@ -246,14 +245,13 @@ def draw_networks(
     Raises:
         InvalidInputError: What only the data can show is wrong.
     """
-    # The number of threads changes the last bits of what is trained here, the source included.
+    # The number of threads changes the last bits of what is trained from here on, the source included.
     torch.set_num_threads(spec.plan.threads if isinstance(spec.plan, Plan) else available_cores())
     data = read_data(spec, surroundings)
     retention = read_retention(spec, surroundings, data)
     held_out = data.held_out if retention is None else data.held_out | retention.held_out
     blueprint = draw_up(spec, surroundings, held_out=held_out, cache=cache)
-    check_device(blueprint.memory_need(spec), pick_device())
-    return DrawnNetworks(blueprint, data, retention, blueprint.source.load(0))
+    return PreparedTask(blueprint, data, retention)
 
 
 def read_data(spec: SearchSpec, surroundings: Surroundings) -> TaskData:

@@ -111,11 +111,23 @@ def _invalid_request(request: Request, error: Exception) -> Response:  # noqa: A
 def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     code = HTTP_CODES.get(error.status_code, "http_error")
-    detail = f"{request.method} {request.url.path}: {error.detail}"
+    detail = f"{request.method} {request.url.path}: {_reason(error)}"
     headers = error.headers
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         headers = {"Allow": ", ".join(_allowed_methods(request))}
     return respond(problem(error.status_code, code, detail), headers)
+
+
+def _reason(error: HTTPException) -> str:
+    """What an error says, and why, where the framework says only that a body could not be parsed."""
+    cause = error.__cause__
+    if isinstance(cause, RecursionError):
+        return "the body is not JSON that can be read: it is nested too deeply"
+    if isinstance(cause, ValueError):
+        # Behind the semicolon: which function of Python would raise the limit.
+        reason = str(cause).partition(";")[0]
+        return f"the body is not JSON that can be read: {reason[:200]}"
+    return str(error.detail)
 
 
 def _allowed_methods(request: Request) -> list[str]:

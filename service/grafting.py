@@ -11,7 +11,7 @@ from models.surroundings import Surroundings
 from search.errors import InvalidInputError
 from search.evaluation import FINAL_REPLICATE
 from search.genome import Genome
-from service.composition import check_spec, draw_networks
+from service.composition import check_spec, read_task
 from service.spec import SearchSpec
 
 
@@ -44,8 +44,7 @@ def write_grafted(
         raise InvalidInputError("--output", output, "a file in a folder that exists")
     # Before minutes of training.
     genome = Genome.from_bitstring(mask, check_spec(spec, surroundings).n_genes)
-    drawn = draw_networks(spec, None, surroundings)
-    blueprint = drawn.blueprint
-    target = blueprint.target.load(FINAL_REPLICATE)
-    save_state(output, graft(target, drawn.source, blueprint.genes, genome))
+    blueprint = read_task(spec, None, surroundings).blueprint
+    source, target = blueprint.source.load(0), blueprint.target.load(FINAL_REPLICATE)
+    save_state(output, graft(target, source, blueprint.genes, genome))
     check_loads_back(output, blueprint.family.build(blueprint.shape))

@@ -20,6 +20,7 @@ _BODY = "body"
 _ELSEWHERE = ("query", "path", "header")
 # Pydantic's words for these speak of Python.
 _OBJECT_TYPES = ("model_attributes_type", "model_type", "dict_type")
+MOST_DETAILS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +54,12 @@ def problem_of_details(details: Sequence[ErrorDetails]) -> Problem:
     """Build the document that names every bad field once.
 
     Args:
-        details: Pydantic's errors; each ``loc`` starts with where FastAPI found the value.
+        details: Pydantic's errors; each ``loc`` starts with where FastAPI found the value.  Of very many only the first
+            are looked at: a body of a megabyte can have a hundred thousand.
     """
     fields: dict[str, FieldProblem] = {}
+    left_out = len(details) - MOST_DETAILS
+    details = details[:MOST_DETAILS]
     for detail in details:
         if _counts_what_was_refused(detail, details):
             continue
@@ -68,7 +72,11 @@ def problem_of_details(details: Sequence[ErrorDetails]) -> Problem:
         fields[field.field] = field
     is_unknown_plugin = any(_is_unknown_plugin(detail) for detail in details)
     code = "unknown_plugin" if is_unknown_plugin else "invalid_input"
-    return problem_of_fields(list(fields.values()), code)
+    document = problem_of_fields(list(fields.values()), code)
+    if left_out > 0:
+        more = f"{document.detail}, and {left_out} more errors"
+        document = document.model_copy(update={"detail": more})
+    return document
 
 
 def _counts_what_was_refused(detail: ErrorDetails, details: Sequence[ErrorDetails]) -> bool:

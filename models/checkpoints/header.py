@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 
 from safetensors import SafetensorError, safe_open
 
+from models.formats.signatures import known_by_start
 from search.errors import InvalidInputError
 
 # A tensor takes about 100 bytes: room for 160,000 of them.  The library's own limit, 100 MB, would let a parsed header
@@ -89,7 +90,7 @@ def _check_length(path: Path, field: str) -> None:
     if length > MAX_HEADER_BYTES:
         # The first bytes of a pickle or of a zip archive make such a number too.
         cause = f"its header claims {length:,} bytes; at most {MAX_HEADER_BYTES:,} are read"
-        raise unreadable(path, field, cause)
+        raise unreadable(path, field, known_by_start(path) or cause)
 
 
 def _check_names(path: Path, field: str) -> None:

@@ -27,6 +27,8 @@ WHOLE, INDEX, INDEX_SUFFIX, SHARD_SUFFIX = (
 )
 MAX_INDEX_BYTES = 16 * 1024 * 1024
 MAX_SHARDS = 1000
+# Of all shards together: what fits into the header of a single file, so that shards take no more memory than that.
+MAX_TENSORS = 350_000
 # What torch.save and transformers call the files that convert takes.
 PICKLED = (".bin", ".pth", ".pt", ".ckpt")
 
@@ -134,6 +136,13 @@ def _sharded(given: str, index: Path, inputs: InputFolder, field: str) -> Checkp
                     "every tensor in one shard",
                 )
             headers[name], places[name] = header, file
+        if len(headers) > MAX_TENSORS:
+            raise _broken(
+                index,
+                field,
+                f"more than {MAX_TENSORS:,} tensors up to {file}",
+                "fewer in all shards",
+            )
     for name, file in weight_map.items():
         if places.get(name) != file:
             lies = f"in {places[name]}" if name in places else "in none"

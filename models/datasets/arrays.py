@@ -119,7 +119,7 @@ class Arrays:
         return self._examples(f"_{name}", n_classes) if name in self.own_parts() else None
 
     def _examples(self, suffix: str, n_classes: int) -> Examples:
-        x = self._read(f"x{suffix}").astype(np.float32)
+        x = self._read(f"x{suffix}").astype(np.float32, copy=False)
         if not np.isfinite(x).all():
             row = int(np.argwhere(~np.isfinite(x).reshape(len(x), -1).all(axis=1))[0, 0])
             raise DataError(self._field, f"NaN or infinity in row {row} of x{suffix}", "finite x")
@@ -171,7 +171,7 @@ class Arrays:
                 raise InvalidInputError(
                     field,
                     f"y{suffix} {y_type} {y_shape}",
-                    f"integer classes of shape {x_shape[:1]}",
+                    f"integer classes of shape {x_shape[:1]}, as y.astype('int64') makes them of whole numbers",
                 )
             if x_shape[1:] != headers["x"].shape[1:]:
                 raise InvalidInputError(

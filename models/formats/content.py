@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+# What errors call an upload: the name that it has on disk while it arrives says nothing to whoever sent it.
+NAMELESS = "the file"
+
 FileKind = Literal["safetensors", "npz"]
 
 

@@ -22,7 +22,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.lib import format as npy_format
 
-from models.formats.content import TensorEntry
+from models.formats.content import NAMELESS, TensorEntry
+from models.formats.signatures import ARCHIVE, known_by_start
 from search.errors import InvalidInputError
 
 # What broken, encrypted or exotically compressed archives raise.
@@ -58,13 +59,18 @@ class ArrayHeader(NamedTuple):
     offset: int
 
 
-def read_array_headers(path: Path, field: str) -> dict[str, ArrayHeader]:
+def read_array_headers(path: Path, field: str, called: str = "") -> dict[str, ArrayHeader]:
     """Shape and type of every array in a file, without reading any.
+
+    Args:
+        path: The file.
+        field: Where it came from, for errors.
+        called: What errors call it; its own name if empty.
 
     Raises:
         InvalidInputError: It is no npz file, it holds pickled objects, or it is not what it announces.
     """
-    with _opened(path, field) as archive:
+    with _opened(path, field, called) as archive:
         members = archive.infolist()
         if len(members) > MAX_ARRAYS:
             raise InvalidInputError(field, f"{len(members)} arrays", f"at most {MAX_ARRAYS}")
@@ -78,17 +84,17 @@ def read_array_headers(path: Path, field: str) -> dict[str, ArrayHeader]:
 
 
 def check_arrays(path: Path, field: str, max_bytes: int) -> tuple[TensorEntry, ...]:
-    """Read a whole file piece by piece, and give what is in it.
+    """Read a whole upload piece by piece, and give what is in it.
 
     Args:
-        path: The file.
+        path: The file, whatever it is called.
         field: Where it came from, for errors.
         max_bytes: Of all arrays together, unpacked.
 
     Raises:
         InvalidInputError: Names what is wrong: broken, not finite, not numbers, too large when unpacked.
     """
-    headers = read_array_headers(path, field)
+    headers = read_array_headers(path, field, NAMELESS)
     if not headers:
         raise InvalidInputError(field, "an npz file without arrays", "one array at least")
     total = sum(header.n_bytes for header in headers.values())
@@ -96,7 +102,7 @@ def check_arrays(path: Path, field: str, max_bytes: int) -> tuple[TensorEntry, .
         raise InvalidInputError(
             field, f"{total} bytes when unpacked", f"at most {max_bytes}, all arrays together"
         )
-    with _opened(path, field) as archive:
+    with _opened(path, field, NAMELESS) as archive:
         for name, header in headers.items():
             _check_numbers(archive, name, header, field)
     return tuple(TensorEntry(name, h.shape, h.dtype.name) for name, h in headers.items())
@@ -117,7 +123,7 @@ class _BoundedReads(io.BufferedReader):
 
 
 @contextmanager
-def _opened(path: Path, field: str) -> Iterator[zipfile.ZipFile]:
+def _opened(path: Path, field: str, called: str) -> Iterator[zipfile.ZipFile]:
     """Open an archive; whatever goes wrong with it in the block is told as one error."""
     try:
         with (
@@ -128,8 +134,13 @@ def _opened(path: Path, field: str) -> Iterator[zipfile.ZipFile]:
     except InvalidInputError:
         raise
     except UNREADABLE as error:
+        # What cannot be opened at all cannot be looked into either.
+        kind = None if isinstance(error, OSError) else known_by_start(path)
+        cause = error if kind in (None, ARCHIVE) else kind
         raise InvalidInputError(
-            field, f"{path.name}: {error}", "an npz file as numpy.savez(path, x=x, y=y) writes it"
+            field,
+            f"{called or path.name}: {cause}",
+            "an npz file as numpy.savez(path, x=x, y=y) writes it",
         ) from error
 
 

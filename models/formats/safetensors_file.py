@@ -12,12 +12,16 @@ from typing import Any, BinaryIO
 import torch
 from safetensors import SafetensorError, safe_open
 
-from models.checkpoints.header import LENGTH_BYTES, header_length
-from models.formats.content import TensorEntry
+from models.checkpoints.header import (
+    LENGTH_BYTES,
+    MAX_HEADER_BYTES,
+    MAX_NAME_LENGTH,
+    header_length,
+    unique_names,
+)
+from models.formats.content import NAMELESS, TensorEntry
 from search.errors import InvalidInputError
 
-# The library takes 100 MB; a network of 7 billion weights has 30 kB.
-MAX_HEADER_BYTES = 4 << 20
 _PIECE_BYTES = 4 << 20
 _METADATA = "__metadata__"
 _EXPECTED = (
@@ -51,17 +55,17 @@ def check_header(path: Path, field: str) -> None:
     if size < LENGTH_BYTES + 2 or length > size - LENGTH_BYTES:
         raise InvalidInputError(
             field,
-            f"{path.name}: {size} bytes, of which the header alone would take {length}",
+            f"{NAMELESS}: {size} bytes, of which the header alone would take {length}",
             f"{_EXPECTED}; was it cut off?",
         )
     if length > MAX_HEADER_BYTES:
         raise InvalidInputError(
-            field, f"{path.name}: a header of {length} bytes", f"at most {MAX_HEADER_BYTES}"
+            field, f"{NAMELESS}: a header of {length} bytes", f"at most {MAX_HEADER_BYTES}"
         )
 
 
 def check_tensors(path: Path, field: str) -> tuple[TensorEntry, ...]:
-    """Read a whole file piece by piece, and give what is in it.
+    """Read a whole upload piece by piece, and give what is in it.
 
     Raises:
         InvalidInputError: Names what is wrong: a broken header, offsets outside of the file, not finite.
@@ -73,14 +77,16 @@ def check_tensors(path: Path, field: str) -> tuple[TensorEntry, ...]:
             opened.keys()
         with path.open("rb") as file:
             length = header_length(file)
-            header: dict[str, dict[str, Any]] = json.loads(file.read(length))
+            header: dict[str, dict[str, Any]] = json.loads(
+                file.read(length), object_pairs_hook=unique_names
+            )
             header.pop(_METADATA, None)
             for name, entry in header.items():
                 _check_tensor(file, length, name, entry, field)
     except (SafetensorError, OSError, ValueError, RecursionError) as error:
         if isinstance(error, InvalidInputError):
             raise
-        raise InvalidInputError(field, f"{path.name}: {error}", _EXPECTED) from error
+        raise InvalidInputError(field, f"{NAMELESS}: {error}", _EXPECTED) from error
     if not header:
         raise InvalidInputError(field, "a safetensors file without tensors", "one at least")
     return tuple(
@@ -91,6 +97,12 @@ def check_tensors(path: Path, field: str) -> tuple[TensorEntry, ...]:
 def _check_tensor(
     file: BinaryIO, header_bytes: int, name: str, entry: dict[str, Any], field: str
 ) -> None:
+    if len(name) > MAX_NAME_LENGTH:
+        raise InvalidInputError(
+            field,
+            f"a tensor's name of {len(name)} characters, {name[:50]!a}...",
+            f"names of at most {MAX_NAME_LENGTH}",
+        )
     dtype = _DTYPES.get(entry["dtype"])
     if dtype is None or "\x00" in name or any("\ud800" <= letter <= "\udfff" for letter in name):
         raise InvalidInputError(

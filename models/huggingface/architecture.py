@@ -11,11 +11,12 @@ import difflib
 import importlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from threading import Lock
+from threading import Lock, get_ident
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_module_registration_hook
 
 from models.huggingface.folder import refuse_code
 from models.huggingface.library import transformers_library
@@ -49,6 +50,10 @@ DECIDED_KEYS = frozenset(
 COMMON_KEYS = DECIDED_KEYS | {"architectures", "image_size", "model_type", "num_channels"}
 # A configuration of a few bytes must not keep a process busy: what real models have is far below.
 MOST_LAYERS = 1024
+# The library copies configurations again and again.  Names of classes, which may be many, are not among the values.
+MOST_VALUES = 10_000
+# The keys that multiply parts of a network have too many names to be known: 1024 layers of a usual encoder are 20,000.
+MOST_MODULES = 32_768
 
 # Building swaps torch's own functions for a moment, for the whole process.
 _building = Lock()
@@ -69,6 +74,7 @@ class Architecture:
             InvalidInputError: It is none of the library's, or would run code that came with a model.
         """
         refuse_code(document, field)
+        _refuse_large(document, field)
         self._document, self._task, self._field = _undecided(dict(document)), task, field
         self.model_type = self._known_type()
         _refuse_many_layers(self._document, field)
@@ -136,7 +142,14 @@ class Architecture:
             )
         with _building:
             try:
-                network: nn.Module = auto_class.from_config(config, dtype=torch.float32)
+                with _bounded_modules():
+                    network: nn.Module = auto_class.from_config(config, dtype=torch.float32)
+            except _TooManyModulesError as error:
+                raise InvalidInputError(
+                    self._field,
+                    f"a configuration of {self.model_type!r} with more than {MOST_MODULES:,} modules",
+                    f"at most {MOST_MODULES:,}; which of its numbers multiplies layers, groups or experts?",
+                ) from error
             except Exception as error:
                 raise self._refused(error) from error
         if self.is_for_images:
@@ -182,6 +195,9 @@ class Architecture:
                 f"inputs of shape {{'x': {image}}}: {_one_line(error)}",
                 "images of a size that the model takes; its image_size, if it has one, says which",
             ) from error
+        except Exception as error:
+            # A division by a patch's side of 0, a stride that is a list: what else a network can be built with.
+            raise self._refused(error) from error
 
     def reopened(self, folder: str) -> dict[str, Tensor]:
         """Read a folder with weights as users will: the state of the network that comes of it.
@@ -235,6 +251,32 @@ class Architecture:
         )
 
 
+class _TooManyModulesError(Exception):
+    """A network that is being built has more parts than any real one."""
+
+
+@contextmanager
+def _bounded_modules() -> Iterator[None]:
+    """Count the modules that this thread puts into others, and end what has no end.
+
+    Raises:
+        _TooManyModulesError: There are more than ``MOST_MODULES``.
+    """
+    thread, count = get_ident(), 0
+
+    def counted(module: nn.Module, name: str, submodule: nn.Module | None) -> None:  # noqa: ARG001
+        nonlocal count
+        count += get_ident() == thread
+        if count > MOST_MODULES:
+            raise _TooManyModulesError
+
+    handle = register_module_module_registration_hook(counted)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
 def _undecided(document: dict[str, Any]) -> dict[str, Any]:
     """What is left without what is decided here and what is private to the library, at every depth."""
     return {
@@ -242,6 +284,25 @@ def _undecided(document: dict[str, Any]) -> dict[str, Any]:
         for key, value in document.items()
         if key not in DECIDED_KEYS and not key.startswith("_")
     }
+
+
+def _refuse_large(document: Mapping[str, Any], field: str) -> None:
+    """Refuse what no architecture's configuration comes near, before anything looks at it value by value."""
+    rest: list[Any] = [document]
+    count = 0
+    while rest:
+        value = rest.pop()
+        inner = value
+        if isinstance(value, Mapping):
+            inner = [x for key, x in value.items() if key not in DECIDED_KEYS]
+        count += len(inner)
+        if count > MOST_VALUES:
+            raise InvalidInputError(
+                field,
+                f"a configuration of more than {MOST_VALUES:,} values",
+                "the options of one architecture, as its config.json has them",
+            )
+        rest += [x for x in inner if isinstance(x, dict | list)]
 
 
 def _refuse_many_layers(document: Mapping[str, Any], field: str) -> None:

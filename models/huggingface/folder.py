@@ -39,9 +39,10 @@ VOCABULARIES = frozenset(TOKENIZER_FILES) - {
     "added_tokens.json",
     "merges.txt",
 }
-# The largest vocabularies that people use take about 40 MB.
-MOST_FILE_BYTES = 128 * 2**20
+# Of all files of a tokenizer together.  The largest that people use take about 40 MB.
+MOST_FILE_BYTES = 64 * 2**20
 MOST_JSON_BYTES = 8 * 2**20
+MOST_DEPTH = 50
 
 # What makes the library run code that comes with a model, or fetch some.
 CODE_KEYS = frozenset(
@@ -110,9 +111,25 @@ class ModelFolder:
         return document
 
     def read_files(self, names: Collection[str]) -> dict[str, bytes]:
-        """Read those of some files that exist."""
-        contents = {name: self.read(name) for name in names}
-        return {name: content for name, content in contents.items() if content is not None}
+        """Read those of some files that exist.
+
+        Raises:
+            InvalidInputError: One leads out of the inputs, or all together are too large.
+        """
+        contents: dict[str, bytes] = {}
+        for name in names:
+            content = self.read(name)
+            if content is None:
+                continue
+            contents[name] = content
+            size = sum(map(len, contents.values()))
+            if size > MOST_FILE_BYTES:
+                raise InvalidInputError(
+                    self.field,
+                    f"{', '.join(contents)} of {size:,} bytes together",
+                    f"at most {MOST_FILE_BYTES:,} bytes",
+                )
+        return contents
 
     def _exists(self, relative: str) -> bool:
         try:
@@ -127,18 +144,27 @@ def refuse_code(document: object, field: str) -> None:
     """Refuse a configuration that makes the library run what came with it, wherever in it that stands.
 
     Raises:
-        InvalidInputError: It does; the key is named.
+        InvalidInputError: It does, and the key is named; or it is nested deeper than any.
     """
-    if isinstance(document, dict):
-        for key, value in document.items():
-            if key in CODE_KEYS and value not in (None, False):
-                raise InvalidInputError(
-                    field,
-                    f"a configuration with {key!r}",
-                    "an architecture of the library itself: code or formats that come with a model are never run; "
-                    "one's own module can be built by model.kind python",
-                )
-            refuse_code(value, field)
-    elif isinstance(document, list):
-        for value in document:
-            refuse_code(value, field)
+    # Without recursion: what is nested as deeply as JSON may be is an ordinary refusal too.
+    rest = [(document, 1)]
+    while rest:
+        value, depth = rest.pop()
+        if depth > MOST_DEPTH:
+            raise InvalidInputError(
+                field,
+                f"a configuration that is nested more than {MOST_DEPTH} deep",
+                "the options of one architecture or tokenizer",
+            )
+        if isinstance(value, list):
+            rest += [(inner, depth + 1) for inner in value]
+        elif isinstance(value, dict):
+            for key in CODE_KEYS & value.keys():
+                if value[key] not in (None, False):
+                    raise InvalidInputError(
+                        field,
+                        f"a configuration with {key!r}",
+                        "an architecture of the library itself: code or formats that come with a model are never run; "
+                        "one's own module can be built by model.kind python",
+                    )
+            rest += [(inner, depth + 1) for inner in value.values()]

@@ -28,6 +28,9 @@ PadToken = Literal["own", "eos"]
 # Where neither network nor tokenizer have a limit: what fits into memory is far less.
 LONGEST = 8192
 INPUT_NAMES = ("input_ids", "attention_mask")
+# Tokens and merges, of which each takes the library some 400 bytes: room for 250,000 tokens with half a million merges
+# of two.
+MOST_ENTRIES = 2_000_000
 
 
 def _no_limit() -> int:
@@ -185,6 +188,15 @@ class FolderTokenizer:
     def _files(self) -> dict[str, bytes]:
         options = self._folder.read_json(TOKENIZER_OPTIONS)
         files = self._folder.read_files(TOKENIZER_FILES)
+        for name, content in files.items():
+            # Not parsed for that: commas are between entries, and hardly a token has one.
+            n_entries = content.count(b"," if name.endswith(".json") else b"\n")
+            if n_entries > MOST_ENTRIES:
+                raise InvalidInputError(
+                    self._folder.field,
+                    f"{name} with {n_entries:,} entries",
+                    f"a tokenizer with at most {MOST_ENTRIES:,} tokens and merges",
+                )
         if options is not None:
             # Paths of whoever saved the tokenizer.
             kept = {name: x for name, x in options.items() if not name.endswith("_file")}

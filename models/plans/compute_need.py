@@ -26,6 +26,8 @@ BACKWARD_AND_FORWARD = 3
 HIGHEST_SHARE, LOWEST_SHARE = 0.7, 0.15
 # What a step of one candidate takes beside arithmetic: fused with many others, and alone.
 LEAST_STEP_SECONDS, MOST_STEP_SECONDS = 5e-5, 1.5e-3
+# A network of more modules takes seconds to go through, even without computing anything.
+MOST_MODULES = 3000
 # Edge of the matrices, and products of which the fastest counts: some milliseconds in all.
 EDGE, N_PRODUCTS = 512, 5
 
@@ -62,6 +64,8 @@ def forward_flops(network: nn.Module, shape: DataShape) -> int | None:
 
     Products and convolutions count, as torch counts them, for samples of the longest length.
     """
+    if sum(1 for _ in network.modules()) > MOST_MODULES:
+        return None
     inputs = blank_samples(shape, 1, "meta")
     was_training = network.training
     try:
@@ -70,7 +74,7 @@ def forward_flops(network: nn.Module, shape: DataShape) -> int | None:
             try:
                 with torch.no_grad(), FlopCounterMode(display=False) as counter:
                     network.eval()(**{name: inputs[name] for name in names})
-            except (RuntimeError, NotImplementedError, TypeError, ValueError):
+            except Exception:  # noqa: BLE001 - networks of libraries and users raise what they like
                 continue
             return counter.get_total_flops() or None
         return None

@@ -79,6 +79,12 @@ def test_names_that_no_file_has_are_refused(folder: InputFolder, path: str) -> N
     refusal(folder, path)
 
 
+def test_a_name_that_is_too_long_is_not_repeated_in_full(folder: InputFolder) -> None:
+    found = refusal(folder, "a" * 5000)
+    assert found.expected == "a path that the system can look up: File name too long"
+    assert len(str(found.given)) < 200
+
+
 def test_a_loop_of_links_is_refused(folder: InputFolder) -> None:
     (folder.root / "loop").symlink_to("loop")
     refusal(folder, "loop")

@@ -219,6 +219,22 @@ def test_a_bad_body_is_refused_with_a_problem_document(
     assert set(response.json()) == {"type", "title", "status", "detail", "code", "errors"}
 
 
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b'{"model": ', "Expecting value at character 10"),
+        (b'{"name": "caf\xe9"}', "'utf-8' codec can't decode byte 0xe9 in position 13"),
+        (b"[" * 10_000, "it is nested too deeply"),
+        (b"9" * 10_000, "Exceeds the limit (4300 digits)"),
+    ],
+)
+def test_a_body_that_is_no_json_is_told_why(api: TestClient, body: bytes, reason: str) -> None:
+    detail = api.post("/v1/searches", content=body, headers=JSON).json()["detail"]
+    assert "the body is not JSON" in detail
+    assert reason in detail
+    assert "sys." not in detail
+
+
 def test_a_large_body_of_unknown_length_is_refused_too(api: TestClient) -> None:
     pieces = (b" " * 1000 for _ in range(30))
     response = api.post("/v1/searches", content=pieces, headers=JSON)

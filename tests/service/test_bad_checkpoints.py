@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 
 from search.errors import InvalidInputError
 from service.app import create_app
-from service.composition import draw_networks
+from service.composition import read_task
 from service.settings import Settings
 from service.spec import SearchSpec
 from service.supervisor import Supervisor
@@ -72,8 +72,16 @@ HOSTILE: dict[str, tuple[Write, str, str]] = {
     # what is written at ``w``, in what came, in what was expected
     "truncated": (truncated, "not fully covered", "safetensors file"),
     "a giant header": (giant, "claims 10,000,000,000 bytes", "safetensors file"),
-    "a pickle": (lambda p: p.write_bytes(pickle.dumps([1.0] * 50)), "w: ", "transfermask convert"),
-    "a .pth file": (lambda p: torch.save({"linear1.weight": 1}, p), "w: ", "transfermask convert"),
+    "a pickle": (
+        lambda p: p.write_bytes(pickle.dumps([1.0] * 50)),
+        "w: a pickle",
+        "transfermask convert",
+    ),
+    "a .pth file": (
+        lambda p: torch.save({"linear1.weight": 1}, p),
+        "(.pth)",
+        "transfermask convert",
+    ),
     "a name twice": (
         lambda p: write_raw(p, f'{{"a":{FLOAT},"a":{FLOAT}}}'.encode()),
         "a stands twice",
@@ -151,5 +159,6 @@ def test_weights_that_are_not_finite_end_the_search_by_their_name(settings: Sett
     weight[3, 4] = torch.nan
     save_file({"linear1.weight": weight}, settings.inputs_dir / "w")
     spec = SearchSpec.model_validate(QUICK_SPEC | {"source": {"kind": "file", "path": "w"}})
+    blueprint = read_task(spec, None, settings.surroundings).blueprint
     with pytest.raises(InvalidInputError, match=r"source\.path: w: linear1\.weight with NaN"):
-        draw_networks(spec, None, settings.surroundings)
+        blueprint.source.load(0)

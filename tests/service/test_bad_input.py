@@ -82,7 +82,7 @@ BAD: list[tuple[str, dict[str, Any], str, str, str]] = [
         "896",
     ),
     ("pickled objects", arrays("pickled.npz"), "dataset.path", "pickled objects", "plain numbers"),
-    ("a pickle", arrays("pickle.npz"), "dataset.path", "pickle.npz", "numpy.savez"),
+    ("a pickle", arrays("pickle.npz"), "dataset.path", "pickle.npz: a pickle", "numpy.savez"),
     ("a truncated npz", arrays("truncated.npz"), "dataset.path", "truncated.npz", "npz"),
     ("an empty npz", arrays("empty.npz"), "dataset.path", "[]", "x and y"),
     ("x and y of two lengths", arrays("lengths.npz"), "dataset.path", "(89,)", "(90,)"),

@@ -13,7 +13,8 @@ from fastapi.testclient import TestClient
 from safetensors.torch import load_file, save_file
 
 from models.checkpoints import State, save_state
-from search.errors import TransferMaskError
+from search.errors import InvalidInputError, TransferMaskError
+from service import cost
 from service.app import create_app
 from service.cli import main
 from service.grafting import write_grafted
@@ -112,6 +113,19 @@ def test_weights_that_would_not_load_are_never_delivered(
     with pytest.raises(TransferMaskError, match=r"grafted\.safetensors .* does not load back"):
         search_in_folder(spec, tmp_path, settings.surroundings, lambda _: None)
     assert not (tmp_path / "result.json").exists()
+
+
+def test_apply_grafts_what_there_is_no_room_to_train(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cost, "available_bytes", lambda _: 30_000)
+    save_file(network_state(), settings.inputs_dir / "source.safetensors")
+    document = spec_with({"kind": "file", "path": "source.safetensors"})
+    spec, output = SearchSpec.model_validate(document), settings.data_dir / "out.safetensors"
+    write_grafted(spec, "100", output, settings.surroundings)
+    assert load_file(output).keys() == network_state().keys()
+    with pytest.raises(InvalidInputError, match="are free on this machine now"):
+        search_in_folder(spec, settings.data_dir / "search", settings.surroundings, lambda _: None)
 
 
 def test_apply_grafts_files_and_refuses_before_it_works(settings: Settings) -> None:

@@ -44,6 +44,13 @@ def test_every_bad_field_is_named_by_the_path_that_users_wrote() -> None:
     assert problem.status == 422
 
 
+def test_of_very_many_errors_the_first_are_named_and_the_rest_counted() -> None:
+    problem = problem_of(**{f"key{number}": number for number in range(50_000)})
+    assert [error.field for error in problem.errors] == [f"key{number}" for number in range(100)]
+    assert problem.detail.startswith("100 fields are wrong: key0, ")
+    assert problem.detail.endswith(", key99, and 49900 more errors")
+
+
 def test_an_unknown_plugin_comes_with_the_known_names() -> None:
     problem = problem_of(optimizer={"kind": "anealing"})
     assert problem.code == "unknown_plugin"

@@ -70,7 +70,7 @@ def read_pixels(content: bytes, options: PixelOptions) -> NDArray[np.uint8]:
     Raises:
         UnusableImageError: It cannot be decoded, or is of a kind that is not taken.
     """
-    from PIL import Image  # noqa: PLC0415 - only reading images needs it
+    from PIL import Image, UnidentifiedImageError  # noqa: PLC0415 - only reading images needs it
 
     try:
         with warnings.catch_warnings():
@@ -81,7 +81,11 @@ def read_pixels(content: bytes, options: PixelOptions) -> NDArray[np.uint8]:
                 pixels = _resized(image, options)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise UnusableImageError(
-            f"an image of too many pixels ({error})", f"at most {MAX_PIXELS:,}"
+            f"more than {Image.MAX_IMAGE_PIXELS:,} pixels", f"at most {MAX_PIXELS:,} in all"
+        ) from error
+    except UnidentifiedImageError as error:
+        raise UnusableImageError(
+            "no image that can be read (it begins as none does)", f"one of {', '.join(FORMATS)}"
         ) from error
     except UnusableImageError:
         raise

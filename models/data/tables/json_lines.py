@@ -26,7 +26,7 @@ def json_rows(source: TableSource, columns: Sequence[str]) -> Iterator[Row]:
                 value = json.loads(line)
             except (ValueError, RecursionError) as error:
                 raise source.error(
-                    f"no JSON ({str(error)[:200]})", "one JSON object in every line", place
+                    f"no JSON ({_reason(error)})", "one JSON object in every line", place
                 ) from error
             if not isinstance(value, dict):
                 raise source.error(
@@ -39,3 +39,13 @@ def json_rows(source: TableSource, columns: Sequence[str]) -> Iterator[Row]:
             count += 1
             source.check_row_count(count)
             yield Row(place, tuple(value.get(name) for name in columns))
+
+
+def _reason(error: Exception) -> str:
+    """What is wrong with a line, and where in it: to its parser every line is the first."""
+    if isinstance(error, json.JSONDecodeError):
+        return f"{error.msg} at character {error.pos + 1}"
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    # Behind the semicolon: which function of Python would raise the limit.
+    return str(error).partition(";")[0][:200]

@@ -93,7 +93,9 @@ def test_a_giant_header_is_refused_before_it_is_read(
 @pytest.mark.parametrize("protocol", range(6))
 def test_a_pickle_by_another_name_is_refused_and_not_opened(protocol: int, tmp_path: Path) -> None:
     (tmp_path / "a.safetensors").write_bytes(pickle.dumps({"weight": [1.0] * 9}, protocol))
-    refusal(tmp_path / "a.safetensors")
+    said = refusal(tmp_path / "a.safetensors")
+    # Older pickles begin with no mark of their own.
+    assert said == "a.safetensors: a pickle" or protocol < 2
 
 
 @pytest.mark.parametrize("is_zip", [False, True])
@@ -101,5 +103,5 @@ def test_a_file_of_torch_save_by_another_name_is_refused(is_zip: bool, tmp_path:
     buffer = io.BytesIO()
     torch.save({"w": torch.zeros(3)}, buffer, _use_new_zipfile_serialization=is_zip)
     (tmp_path / "a.safetensors").write_bytes(buffer.getvalue())
-    with pytest.raises(InvalidInputError, match="`transfermask convert`"):
+    with pytest.raises(InvalidInputError, match=r"a pickle given.*`transfermask convert`"):
         read_headers(tmp_path / "a.safetensors", "source.path")

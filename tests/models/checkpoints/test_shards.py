@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from models.checkpoints import shards
 from models.checkpoints.shards import open_checkpoint
 from models.inputs import InputFolder
 from search.errors import InvalidInputError
@@ -114,6 +115,15 @@ def test_an_index_that_links_to_itself_is_refused(inputs: InputFolder) -> None:
     (inputs.root / "net" / FIRST).unlink()
     (inputs.root / "net" / FIRST).symlink_to(FIRST)
     assert "a path that the system can look up" in refusal(inputs)
+
+
+def test_shards_have_no_more_tensors_together_than_one_file_can_have(
+    inputs: InputFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shards, "MAX_TENSORS", 3)
+    assert len(open_checkpoint("net", inputs, "source.path").headers) == 3
+    monkeypatch.setattr(shards, "MAX_TENSORS", 2)
+    assert f"{INDEX}: more than 2 tensors up to {SECOND}" in refusal(inputs)
 
 
 MISMATCHED: dict[str, tuple[dict[str, Any], str]] = {

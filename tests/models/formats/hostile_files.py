@@ -29,6 +29,13 @@ def entry(dtype: str = "F32", shape: tuple[int, ...] = (1,), end: int = 4) -> di
     return {"dtype": dtype, "shape": shape, "data_offsets": [0, end]}
 
 
+def _twice() -> bytes:
+    """Two tensors of one name; the safetensors library would take the last."""
+    tensor = json.dumps(entry())
+    text = f'{{"w": {tensor}, "w": {tensor}}}'.encode()
+    return struct.pack("<Q", len(text)) + text + bytes(4)
+
+
 def npz_of(*members: tuple[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
     """An archive with any members."""
     buffer = io.BytesIO()
@@ -83,7 +90,10 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     "truncated tensors": (save(WEIGHTS)[:-4], "safetensors"),
     "truncated header": (save(WEIGHTS)[:20], "cut off"),
     "header beyond the file": (TOO_LONG, "cut off"),
-    "header of 5 MB": (struct.pack("<Q", 5 << 20) + b"{" + b" " * (5 << 20), "at most 4194304"),
+    "header of 17 MiB": (
+        struct.pack("<Q", 17 << 20) + b"{" + b" " * (17 << 20),
+        "a header of 17825792 bytes given, expected at most 16777216",
+    ),
     "header that is no JSON": (struct.pack("<Q", 8) + b"{{{{{{{{" + bytes(4), "safetensors"),
     "deeply nested header": (
         struct.pack("<Q", 100_001) + b"{" + b"[" * 100_000 + bytes(4),
@@ -99,6 +109,8 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     "unknown type": (safetensors_of({"w": entry("F8_E4M3", (4,))}, bytes(4)), "of type F8_E4M3"),
     "no tensors": (safetensors_of({}), "without tensors"),
     "NUL in a name": (safetensors_of({"a\x00b": entry()}, bytes(4)), "plain names"),
+    "a name twice": (_twice(), "w stands twice"),
+    "an endless name": (safetensors_of({"w" * 1001: entry()}, bytes(4)), "name of 1001 characters"),
     "NaN weights": (save({"w": NAN}), "w with NaN"),
     "infinite bfloat16 weights": (save({"w": NAN.nan_to_num(torch.inf).bfloat16()}), "w with NaN"),
     "truncated npz": (npz(x=X, y=Y)[:-40], "npz"),

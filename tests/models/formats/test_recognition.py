@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from models.checkpoints.header import read_headers
 from models.formats.content import TensorEntry
 from models.formats.recognition import check_file
 from search.errors import InvalidInputError
@@ -23,11 +24,13 @@ def test_what_is_not_what_it_claims_to_be_is_refused_by_what_it_is(
     name: str, tmp_path: Path
 ) -> None:
     content, expected = HOSTILE[name]
-    path = tmp_path / "upload"
+    path = tmp_path / ".arriving-1"
     path.write_bytes(content)
     with pytest.raises(InvalidInputError, match=expected) as refusal:
         check_file(path, "body", MAX_BYTES)
     assert refusal.value.field == "body"
+    # While it arrives an upload has a name that is nobody's.
+    assert path.name not in f"{refusal.value.given} {refusal.value.expected}"
 
 
 def test_weights_are_taken_with_their_shapes_and_types(tmp_path: Path) -> None:
@@ -53,6 +56,15 @@ def test_arrays_are_taken_with_their_shapes_and_types(save: object, tmp_path: Pa
         TensorEntry("scalar", (), "float64"),
         TensorEntry("empty", (0, 3), "float64"),
     )
+
+
+def test_an_upload_may_have_the_header_that_a_file_may_have(tmp_path: Path) -> None:
+    # Read before either refuses: 5 MB of names, and nothing of them is wrong.
+    names = [f"{number:0900}" for number in range(6000)]
+    save_file({name: torch.zeros(0) for name in names}, tmp_path / "w")
+    assert (tmp_path / "w").stat().st_size > 5_000_000
+    assert len(check_file(tmp_path / "w", "body", MAX_BYTES).tensors) == 6000
+    assert read_headers(tmp_path / "w", "source.path").keys() == set(names)
 
 
 def test_a_bad_value_is_found_beyond_the_first_piece(tmp_path: Path) -> None:

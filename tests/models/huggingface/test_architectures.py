@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from safetensors.torch import load_file
 
 from models.data.shapes import DataShape
+from models.huggingface import architecture
 from models.surroundings import Surroundings
 from models.weights.file import FileConfig, FileWeights
 from models.weights_source import WeightsContext
@@ -136,6 +137,75 @@ def test_code_that_comes_with_a_model_is_refused(extra: dict[str, Any], tmp_path
         family(Surroundings.of(tmp_path), task=TEXTS, path="mine")
     with pytest.raises(InvalidInputError, match="never run"):
         inline("bert", **extra)
+
+
+def nested(depth: int, *, in_lists: bool, value: Any = 1) -> Any:
+    """Something inside of something inside of something."""
+    for _ in range(depth):
+        value = [value] if in_lists else {"a": value}
+    return value
+
+
+@pytest.mark.parametrize(
+    ("extra", "words"),
+    [
+        (nested(900, in_lists=True), "nested more than 50 deep"),
+        (nested(900, in_lists=False), "nested more than 50 deep"),
+        ([[]] * 10_001, "more than 10,000 values"),
+    ],
+)
+def test_a_configuration_larger_than_any_is_refused_before_it_is_looked_at(
+    extra: Any, words: str, tmp_path: Path
+) -> None:
+    config = config_of("bert", unheard_of=extra)
+    with pytest.raises(InvalidInputError, match=f"^model.config: a configuration .*{words}"):
+        family(task=TEXTS, config=config)
+    write_folder(tmp_path / "mine")
+    (tmp_path / "mine" / "config.json").write_text(json.dumps(config))
+    with pytest.raises(InvalidInputError, match=f"^model.path: a configuration .*{words}"):
+        family(Surroundings.of(tmp_path), task=TEXTS, path="mine")
+
+
+@pytest.mark.parametrize(
+    ("model_type", "changes"),
+    [
+        ("resnet", {"embedding_size": 0}),
+        ("convnext", {"patch_size": 0}),
+        ("convnext", {"patch_size": [1]}),
+    ],
+)
+def test_a_network_that_can_be_built_but_not_applied_is_refused(
+    model_type: str, changes: dict[str, Any]
+) -> None:
+    with pytest.raises(InvalidInputError, match=f"{model_type}' that the library refuses") as found:
+        inline(model_type, **changes).build(IMAGES)
+    assert found.value.field == "model.config"
+
+
+def test_names_of_very_many_classes_are_no_large_configuration() -> None:
+    names = {str(number): f"class {number}" for number in range(21_843)}
+    config = config_of("vit", id2label=names, label2id={n: i for i, n in names.items()})
+    assert family(task="image_classification", config=config).build(IMAGES) is not None
+
+
+def test_code_is_found_however_deep_it_lies() -> None:
+    config = config_of("bert", unheard_of=nested(40, in_lists=True, value={"auto_map": "x"}))
+    with pytest.raises(InvalidInputError, match="'auto_map'"):
+        family(task=TEXTS, config=config)
+
+
+def test_a_configuration_that_multiplies_modules_without_end_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sizes = {"hidden_size": 8, "embedding_size": 8, "intermediate_size": 8, "vocab_size": 50}
+    config = {"model_type": "albert", "num_attention_heads": 2, "num_hidden_groups": 10**7, **sizes}
+    monkeypatch.setattr(architecture, "MOST_MODULES", 500)
+    with pytest.raises(InvalidInputError, match="'albert' with more than 500 modules") as refusal:
+        family(task="sequence_classification", config=config).build(TEXT)
+    assert refusal.value.field == "model.config"
+    # What was counted for one network is not counted for the next.
+    for seed in range(9):
+        network_of("bert", seed)
 
 
 def test_no_kernel_from_elsewhere_computes_attention() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from models.data.preprocessing import ImagePreprocessing, TextPreprocessing
+from models.huggingface import folder, text
 from models.surroundings import Surroundings
 from search.errors import InvalidInputError
 from tests.models.huggingface.cases import (
@@ -23,11 +24,11 @@ from tests.models.huggingface.cases import (
 TEXTS = ["a sentence", "few words and few numbers of a sentence"]
 
 
-def text_of(folder: Path, **options: object) -> TextPreprocessing:
+def text_of(place: Path, **options: object) -> TextPreprocessing:
     given = {"task": "sequence_classification", "path": "mine", **options}
-    text = family(Surroundings.of(folder), **given).preprocessing().text
-    assert text is not None
-    return text
+    found = family(Surroundings.of(place), **given).preprocessing().text
+    assert found is not None
+    return found
 
 
 def images_of(**changes: object) -> ImagePreprocessing | None:
@@ -109,6 +110,30 @@ def test_more_tokens_than_the_network_knows_are_refused(tmp_path: Path) -> None:
     write_folder(tmp_path / "mine", vocab_size=5)
     with pytest.raises(InvalidInputError, match=r"10 tokens.*at most the 5"):
         text_of(tmp_path).encode(TEXTS, 5)
+
+
+def test_files_of_a_tokenizer_are_bounded_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_folder(tmp_path / "mine")
+    for name in ("vocab.txt", "merges.txt"):
+        (tmp_path / "mine" / name).write_bytes(b"x" * 3000)
+    monkeypatch.setattr(folder, "MOST_FILE_BYTES", 5000)
+    with pytest.raises(InvalidInputError, match=r"vocab\.txt, merges\.txt of [67],... bytes"):
+        _ = text_of(tmp_path).input_names
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("tokenizer.json", "[" + "0," * 99 + "0]"), ("vocab.txt", "a\n" * 99)]
+)
+def test_a_vocabulary_without_end_is_refused_before_it_is_parsed(
+    name: str, content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_folder(tmp_path / "mine")
+    (tmp_path / "mine" / name).write_text(content)
+    monkeypatch.setattr(text, "MOST_ENTRIES", 98)
+    with pytest.raises(InvalidInputError, match=f"{name} with 99 entries"):
+        _ = text_of(tmp_path).input_names
 
 
 def test_images_are_of_the_size_of_the_configuration() -> None:

@@ -96,7 +96,7 @@ def announced(width: int, height: int) -> bytes:
 END = chunk(b"IEND", b"")
 WHOLE = encoded(Image.fromarray(np.random.default_rng(0).integers(0, 256, (50, 50, 3), np.uint8)))
 REFUSED: dict[str, tuple[bytes, str]] = {
-    "no image": (b"no image", "no image that can be read"),
+    "no image": (b"no image", r"no image that can be read \(it begins as none does\)"),
     "empty": (b"", "no image that can be read"),
     "svg": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "no image that can be read"),
     "eps": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "no image that can be read"),
@@ -104,8 +104,14 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "broken": (WHOLE[:60] + bytes(40) + WHOLE[100:], "no image that can be read"),
     "one pixel": (encoded(plain("RGB", 0, (1, 1))), "1 x 1 pixels, expected at least 2 x 2"),
     "one row": (encoded(plain("L", 0, (50, 1))), "50 x 1 pixels"),
-    "20000 x 20000": (announced(20_000, 20_000), "too many pixels"),
-    "10000 x 10000": (announced(10_000, 10_000), "too many pixels"),
+    "20000 x 20000": (
+        announced(20_000, 20_000),
+        "more than .* pixels, expected at most 67,108,864",
+    ),
+    "10000 x 10000": (
+        announced(10_000, 10_000),
+        "more than .* pixels, expected at most 67,108,864",
+    ),
     "9000 x 9000": (announced(9000, 9000), "9000 x 9000 pixels, expected at most 67,108,864"),
     "animated": (
         encoded(plain("L", 0), "GIF", save_all=True, append_images=[plain("L", 255)]),
@@ -124,8 +130,9 @@ REFUSED: dict[str, tuple[bytes, str]] = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_images_that_cannot_be_used_are_refused(case: str) -> None:
     content, expected = REFUSED[case]
-    with pytest.raises(UnusableImageError, match=expected):
+    with pytest.raises(UnusableImageError, match=expected) as refusal:
         read_pixels(content, COLOURS)
+    assert "object at 0x" not in refusal.value.given
 
 
 def test_the_bound_is_on_the_header(monkeypatch: pytest.MonkeyPatch) -> None:
