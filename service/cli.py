@@ -208,8 +208,8 @@ def _gene_table(table: GeneTable, *, every_tensor: bool) -> Table:
     for gene in table.genes:
         shown = gene.tensors if every_tensor else gene.tensors[:TENSORS_SHOWN]
         more = len(gene.tensors) - len(shown)
-        tensors = ", ".join(shown) + (f" and {more} more" if more else "")
-        rendered.add_row(Text(gene.name), Text(tensors), f"{gene.parameters:,}")
+        listed = ", ".join(shown) + (f" and {more} more" if more else "")
+        rendered.add_row(Text(gene.name), Text(listed), f"{gene.parameters:,}")
     for decision, tensors in (("kept", table.kept), ("transferred", table.transferred)):
         for tensor, reason in tensors.items():
             rendered.add_row(Text(f"always {decision}"), Text(f"{tensor}: {reason}"), "")
