@@ -1,9 +1,10 @@
 """Bayesian optimization: a surrogate of all evaluations so far says where the next batch is worth most.
 
 Masks are sought by steepest ascent over single flips on mean + optimism x deviation; the batch is chosen from what the
-ascents found, from mutated leaders and from random masks.  References: Srinivas et al., "Gaussian Process Optimization
-in the Bandit Setting", ICML 2010 (upper confidence bounds); Desautels, Krause and Burdick, JMLR 15 (2014) (batches);
-Kandasamy et al., "Parallelised Bayesian Optimisation via Thompson Sampling", AISTATS 2018.
+ascents found, from mutated leaders, from random masks, and from the leaders themselves, to be measured again.
+References: Srinivas et al., "Gaussian Process Optimization in the Bandit Setting", ICML 2010 (upper confidence bounds);
+Desautels, Krause and Burdick, JMLR 15 (2014) (batches); Kandasamy et al., "Parallelised Bayesian Optimisation via
+Thompson Sampling", AISTATS 2018.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ POOL_FACTOR = 12
 MUTATED_SHARE, RANDOM_SHARE = 0.3, 0.1
 # Genes in which a mutated leader differs, on average.
 MUTATIONS = 2.0
+# Measured masks that compete for another measurement.
+CONTENDERS = 12
 
 
 class BayesianConfig(RungedConfig, FirstBatchConfig):
@@ -50,7 +53,10 @@ class BayesianConfig(RungedConfig, FirstBatchConfig):
         1.0, ge=0, le=10, description="standard deviations of doubt that speak for a mask"
     )
     reevaluations: int = Field(
-        1, ge=0, le=4096, description="of each batch, leaders measured again at a new replicate"
+        0,
+        ge=0,
+        le=4096,
+        description="of each batch, leaders measured again at a new replicate whatever the model says",
     )
     ascents: int = Field(8, ge=1, le=1000, description="local searches on the model, per batch")
 
@@ -86,12 +92,17 @@ class Bayesian:
         pool = self._pool(fit, leaders, POOL_FACTOR * wanted)
         if len(pool) <= wanted:
             new = self._filled_up(pool, wanted)
-        elif self._config.acquisition == "ucb":
-            new = choose_batch(fit, pool, wanted, self._config.optimism)
         else:
-            new = choose_by_samples(fit, pool, wanted, self._rng)
+            # A leader measured again may tell more than a mask that is new.
+            contenders = [*pool, *leaders[len(again) : CONTENDERS]]
+            new = self._chosen(fit, contenders, wanted)
         # Measuring leaders again, for ever, is no search.
         return [*again, *new] if new else []
+
+    def _chosen(self, fit: Fit, contenders: Sequence[Genome], wanted: int) -> list[Genome]:
+        if self._config.acquisition == "ucb":
+            return choose_batch(fit, contenders, wanted, self._config.optimism)
+        return choose_by_samples(fit, contenders, wanted, self._rng)
 
     def _leaders(self, fit: Fit) -> list[Genome]:
         """Measured masks, the best expected first."""

@@ -91,7 +91,7 @@ class GeneticConfig(RungedConfig, FirstBatchConfig):
         description="standard deviations of the surrogate's doubt that speak for a mask, at first",
     )
     final_optimism: float = Field(
-        1.0,
+        2.0,
         ge=0,
         le=100,
         description="the same when the budget is spent; in between it falls evenly",
