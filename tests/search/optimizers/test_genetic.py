@@ -41,7 +41,7 @@ def test_a_small_budget_is_not_spent_on_few_large_generations() -> None:
 
 
 def test_every_mask_has_its_turn_and_what_is_proposed_again_is_another_replicate() -> None:
-    optimizer = genetic(6, population_size=10, reevaluations=0)
+    optimizer = genetic(6, population_size=10, reevaluations=0, final_optimism=4.0)
     proposed: list[Candidate] = []
     while asked := optimizer.ask():
         optimizer.tell(
