@@ -201,11 +201,11 @@ def compose(
         InvalidInputError: What only the data can show is wrong.
     """
     drawn = draw_networks(spec, folder, surroundings)
-    blueprint = drawn.blueprint
+    blueprint, data = drawn.blueprint, drawn.data
     task = build_task(
-        spec, blueprint, drawn.data, drawn.source, blueprint.target.load, retention=drawn.retention
+        spec, blueprint, data, drawn.source, blueprint.target.load, retention=drawn.retention
     )
-    files = blueprint.family.companion_files(blueprint.shape, drawn.data.class_names)
+    files = blueprint.family.companion_files(blueprint.shape, data.class_names, data.images)
     package = ModelPackage(files, blueprint.family.reopened)
     bench = set_up(task, spec, decisions=decisions, folder=folder)
     return replace(bench, checkpoints=blueprint.checkpoints(), package=package)
