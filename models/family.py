@@ -10,7 +10,7 @@ from torch import nn
 
 from models.checkpoints import State, load_state
 from models.data.dataset import Dataset, DatasetConfig, DatasetContext, open_dataset
-from models.data.preprocessing import Preprocessing
+from models.data.preprocessing import ImagePreprocessing, Preprocessing
 from models.data.shapes import DataShape
 from models.gene_grouping import Granularity, group_tensors
 from models.surroundings import Surroundings
@@ -54,12 +54,14 @@ class ModelFamily(Protocol):
         self,
         shape: DataShape,  # noqa: ARG002 - most families have none
         class_names: Sequence[str],  # noqa: ARG002
+        images: ImagePreprocessing | None = None,  # noqa: ARG002
     ) -> Mapping[str, bytes]:
         """Files by name that make a folder with weights, ``MODEL_WEIGHTS``, one that their library loads.
 
         Args:
             shape: Of the data that the network is for.
             class_names: Of the ``C`` classes, in order.
+            images: How the data come from image files, where they do.
 
         Returns:
             None by default: then there is no such folder.

@@ -219,7 +219,9 @@ def compose(
     check_applies(blueprint.family, blueprint.shape, prepared.data.train)
     source, target = blueprint.source.load(0), blueprint.target.load
     task = build_task(spec, blueprint, prepared.data, source, target, retention=prepared.retention)
-    files = blueprint.family.companion_files(blueprint.shape, prepared.data.class_names)
+    files = blueprint.family.companion_files(
+        blueprint.shape, prepared.data.class_names, prepared.data.images
+    )
     package = ModelPackage(files, blueprint.family.reopened)
     bench = set_up(task, spec, decisions=decisions, folder=folder)
     return replace(bench, checkpoints=blueprint.checkpoints(), package=package)

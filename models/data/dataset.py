@@ -10,7 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from models.data.preprocessing import Preprocessing
+from models.data.preprocessing import ImagePreprocessing, Preprocessing
 from models.data.shapes import DataShape
 from models.surroundings import Surroundings
 from search.registry import PluginConfig, Registry
@@ -78,6 +78,7 @@ class LabelledData:
         test: The source's own test part.
         groups: Of each sample to be split, or None; samples of one group are never in two parts.
         own_samples: Names of the samples in ``validation`` and ``test``, where the source can give them.
+        images: How the inputs come from image files, where they do.
     """
 
     examples: Examples
@@ -87,6 +88,7 @@ class LabelledData:
     test: Examples | None = None
     groups: tuple[str, ...] | None = None
     own_samples: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    images: ImagePreprocessing | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from torch import Tensor
+
+Fit = Literal["stretch", "crop"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,11 +19,13 @@ class ImagePreprocessing:
         size: Height and width in pixels, each at least 1.
         mean: Per channel, of pixel values from 0 to 1; its length is the number of channels, 1 or 3.
         deviation: Per channel, likewise; greater than 0.
+        fit: What becomes of images of another shape: stretched, or the middle cut out.
     """
 
     size: tuple[int, int]
     mean: tuple[float, ...]
     deviation: tuple[float, ...]
+    fit: Fit = "stretch"
 
 
 class TextPreprocessing(Protocol):

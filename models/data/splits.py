@@ -10,6 +10,7 @@ import torch
 
 from models.data.dataset import Dataset, DatasetConfig, Examples, LabelledData
 from models.data.group_split import Rows, group_mates, split_by_group
+from models.data.preprocessing import ImagePreprocessing
 from models.randomness import derive_seed
 from search.errors import DataError, InvalidInputError
 
@@ -36,13 +37,17 @@ class PartNames:
 
 @dataclass(frozen=True, slots=True)
 class TaskData:
-    """The three parts of a task, normalised, on one device.  The search never sees ``test``."""
+    """The three parts of a task, normalised, on one device.  The search never sees ``test``.
+
+    ``images`` says how the inputs come from image files, where they do.
+    """
 
     train: Examples
     validation: Examples
     test: Examples
     class_names: tuple[str, ...]
     names: PartNames = PartNames()
+    images: ImagePreprocessing | None = None
 
     @property
     def held_out(self) -> frozenset[str]:
@@ -57,6 +62,7 @@ class TaskData:
             self.test.to(device, dtype),
             self.class_names,
             self.names,
+            self.images,
         )
 
 
@@ -92,6 +98,7 @@ def load_task(
             names_of(data, validation) | frozenset(data.own_samples.get("validation", ())),
             names_of(data, test) | frozenset(data.own_samples.get("test", ())),
         ),
+        data.images,
     )
 
 

@@ -14,10 +14,13 @@ from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
 from models.data.dataset import DATASETS, DatasetConfig, DatasetContext, Examples, LabelledData
+from models.data.preprocessing import ImagePreprocessing
 from models.data.shapes import DataShape
 from models.data.shifts import Shift
 
 LARGEST_PIXEL = 16
+# Saved as grey pictures, of levels from 0 to 255.
+AS_FILES = ImagePreprocessing((8, 8), (0.0,), (1.0,))
 
 
 class DigitsConfig(DatasetConfig):
@@ -69,7 +72,8 @@ class Digits:
         names = tuple(str(digit) for digit in classes)
         samples = tuple(f"digits {row}" for row in np.flatnonzero(chosen))
         examples = Examples({"x": torch.from_numpy(x)}, torch.from_numpy(y))
-        return LabelledData(examples, names, samples)
+        prepared = None if self._config.shift else AS_FILES
+        return LabelledData(examples, names, samples, images=prepared)
 
     def normalised(self, train: Examples, part: Examples) -> Examples:  # noqa: ARG002
         """Nothing to do: pixel values are from 0 to 1."""

@@ -13,14 +13,13 @@ from torch import Tensor
 from models.data.dataset import DATASETS, DatasetConfig, DatasetContext, Examples, LabelledData
 from models.data.images.pixels import (
     MAX_FILE_BYTES,
-    Fit,
     PixelOptions,
     UnusableImageError,
     read_pixels,
 )
 from models.data.images.tree import TRAIN, ImageFile, ImageTree, read_tree
 from models.data.prepared_cache import PreparedCache, Tensors, content_key
-from models.data.preprocessing import ImagePreprocessing
+from models.data.preprocessing import Fit, ImagePreprocessing
 from models.data.shapes import DataShape
 from search.errors import DataError, InvalidInputError
 
@@ -133,6 +132,7 @@ class ImageFolder:
             examples.get("validation"),
             examples.get("test"),
             own_samples=names,
+            images=self._prepared(),
         )
 
     def normalised(self, train: Examples, part: Examples) -> Examples:  # noqa: ARG002
@@ -143,6 +143,10 @@ class ImageFolder:
         # One step after the other in place: of many images, every copy counts.
         x = part.inputs["x"].float().div_(255).sub_(mean).div_(deviation)
         return Examples({"x": x}, part.labels)
+
+    def _prepared(self) -> ImagePreprocessing:
+        options = self._options
+        return ImagePreprocessing(options.size, self._mean, self._deviation, options.fit)
 
     def _tree(self) -> ImageTree:
         if self._read is None:

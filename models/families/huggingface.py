@@ -123,15 +123,24 @@ class TransformersFamily(ModelFamily):
         """Attention and feed-forward parts of encoder layers, embeddings, and whatever else there is."""
         return group_transformer(tensors, granularity)
 
-    def companion_files(self, shape: DataShape, class_names: Sequence[str]) -> Mapping[str, bytes]:
+    def companion_files(
+        self,
+        shape: DataShape,
+        class_names: Sequence[str],
+        images: ImagePreprocessing | None = None,
+    ) -> Mapping[str, bytes]:
         """Configuration with the names of classes, and the tokenizer or the image processor."""
         config = self._library_config(class_names)
         with torch.device("meta"):
             architectures = [type(self.build(shape)).__name__]
         document = config.to_dict() | {"architectures": architectures, "dtype": "float32"}
         files = {CONFIG: _json(document)}
-        if self._architecture.is_for_images and self._images is not None:
-            files[IMAGE_OPTIONS] = _json(processor_options(self._images))
+        if self._architecture.is_for_images:
+            if images is None and self._image_options is not None:
+                # Who prepared the data is not known; what came with the model is likelier than nothing.
+                images = self._images
+            if images is not None:
+                files[IMAGE_OPTIONS] = _json(processor_options(images))
         if self._tokenizer is not None and self._tokenizer.exists:
             files |= self._tokenizer.files()
         return files
@@ -164,9 +173,14 @@ class TransformersFamily(ModelFamily):
 
     @cached_property
     def _images(self) -> ImagePreprocessing | None:
-        options = None if self._folder is None else self._folder.read_json(IMAGE_OPTIONS)
         field = "model.config" if self._folder is None else self._folder.field
-        return image_preprocessing(self._architecture.config(("0", "1")), options, field)
+        return image_preprocessing(
+            self._architecture.config(("0", "1")), self._image_options, field
+        )
+
+    @cached_property
+    def _image_options(self) -> dict[str, Any] | None:
+        return None if self._folder is None else self._folder.read_json(IMAGE_OPTIONS)
 
     @cached_property
     def _tokenizer(self) -> FolderTokenizer | None:

@@ -9,6 +9,8 @@ from models.data.preprocessing import ImagePreprocessing
 from search.errors import InvalidInputError
 
 DEFAULT_SIZE, DEFAULT_MEAN, DEFAULT_DEVIATION = 224, 0.5, 0.5
+# Pillow's number for it.
+BILINEAR = 2
 
 
 def image_preprocessing(
@@ -44,17 +46,29 @@ def image_preprocessing(
 
 
 def processor_options(images: ImagePreprocessing) -> dict[str, Any]:
-    """Options of an image processor of the library that does the same: a ``preprocessor_config.json``."""
+    """Options of an image processor of the library that does the same: a ``preprocessor_config.json``.
+
+    But for a cut-out middle, of which it can place the edges to a pixel only, and which it knows for squares only: of
+    another shape, images are cut out by whoever brings them.
+    """
     height, width = images.size
+    size = {"height": height, "width": width}
+    cut: dict[str, Any] = {}
+    if images.fit == "crop" and height == width:
+        cut = {"do_center_crop": True, "crop_size": size, "size": {"shortest_edge": height}}
     return {
         "image_processor_type": "ViTImageProcessor",
+        # Grey files too become red, green and blue.
+        "do_convert_rgb": len(images.mean) == 3,
         "do_resize": True,
-        "size": {"height": height, "width": width},
+        "resample": BILINEAR,
+        "size": size,
         "do_rescale": True,
         "rescale_factor": 1 / 255,
         "do_normalize": True,
         "image_mean": list(images.mean),
         "image_std": list(images.deviation),
+        **cut,
     }
 
 

@@ -20,7 +20,7 @@ PATIENCE = 2
 # Starting processes costs seconds, and reduced precision a comparison: only a search that takes longer tries them.
 LONG_SEARCH_SECONDS = 30.0
 # The probe may take this share of the time that the search takes by the plain loop, but so many seconds in any case,
-# and never more than so many.
+# and never more than so many; what is begun then is finished, and one thread is timed in any case.
 PROBE_SHARE, FEWEST_SECONDS, MOST_SECONDS = 0.03, 5.0, 120.0
 # From here on a step of one candidate keeps the cores busy by itself: chunks gain little and take long to measure.
 SLOW_MILLISECONDS = 50.0
@@ -101,6 +101,9 @@ def probe_plans(limits: ProbeLimits, instruments: Instruments) -> ProbeOutcome:
     elif limits.threads > 1 and limits.has_processes:
         # Threads that wait for a core which another process has cost more than they gain.
         probe.attempt(probe.best.model_copy(update={"threads": 1}))
+    if limits.threads > 1 and limits.has_processes and not probe.has_timed_one_thread:
+        # On a busy machine the plans of several threads alone may have taken all the time that there was.
+        probe.attempt(probe.best.model_copy(update={"threads": 1}), is_due=True)
     if limits.can_capture:
         probe.attempt(probe.best.model_copy(update={"captured": True}))
     if probe.is_long:
@@ -151,19 +154,28 @@ class _Probe:
         """Whether the network is so large that its chunks take long to measure."""
         return min(self.milliseconds.values()) >= SLOW_MILLISECONDS
 
-    def attempt(self, plan: Plan) -> float:
+    @property
+    def has_timed_one_thread(self) -> bool:
+        """Whether a plan was timed that waits for no other thread."""
+        return any(plan.threads == 1 for plan in self.plans.values())
+
+    def attempt(self, plan: Plan, *, is_due: bool = False) -> float:
         """Time one plan.
+
+        Args:
+            plan: Which.
+            is_due: Even if the probe has taken all its time.
 
         Returns:
             Milliseconds per candidate-step; infinite if the plan was not or could not be timed.
         """
         if plan.label in self.milliseconds:
             return self.milliseconds[plan.label]
-        if plan.label in self.refusals:
+        if plan.label in self.refusals and not is_due:
             return float("inf")
         needed = self.limits.needed_bytes(plan)
         planned = PLANNED_SHARE * self.limits.available_bytes
-        if self.milliseconds and self._is_out_of_time():
+        if self.milliseconds and not is_due and self._is_out_of_time():
             self.refusals[plan.label] = "not tried: measuring plans had taken long enough"
             return float("inf")
         if needed > planned and plan.candidates_at_once > 1:
@@ -180,6 +192,7 @@ class _Probe:
             self.refusals[plan.label] = refusal_of(error)
             return float("inf")
         self.milliseconds[plan.label], self.plans[plan.label] = taken, plan
+        self.refusals.pop(plan.label, None)
         return taken
 
     def fuse(self) -> None:

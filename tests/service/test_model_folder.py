@@ -12,22 +12,26 @@ from typing import Any
 import pytest
 import torch
 from fastapi.testclient import TestClient
+from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor
 
 from models.checkpoints import save_state
 from models.family import build_family
+from models.inputs import InputFolder
 from models.surroundings import Surroundings
+from search.decisions import DecisionLog
 from search.errors import TransferMaskError
 from search.ledger import InMemoryLedger
 from service.app import create_app
-from service.composition import read_data
+from service.composition import compose, read_data
 from service.model_folder import ModelPackage, write_model_folder, zipped
 from service.pipeline import run_search
 from service.settings import Settings
 from service.spec import SearchSpec
 from service.supervisor import Supervisor
 from tests.contracts.family_cases import VIT
+from tests.models.huggingface.cases import config_of
 from tests.service.server_process import QUICK_SPEC
 
 MODEL = {"kind": "transformers", "task": "image_classification", "config": VIT}
@@ -71,9 +75,35 @@ def test_the_folder_loads_by_from_pretrained_and_says_the_same(
 def test_the_folder_says_how_images_were_prepared(finished: tuple[SearchSpec, Path]) -> None:
     options = json.loads((finished[1] / "model" / "preprocessor_config.json").read_text())
     assert options["size"] == {"height": 8, "width": 8}
-    assert (options["image_mean"], options["image_std"]) == ([0.5], [0.5])
+    # The digits' levels are from 0 to 1, whatever the model would make of files.
+    assert (options["image_mean"], options["image_std"]) == ([0.0], [1.0])
     names = {path.name for path in (finished[1] / "model").iterdir()}
     assert names == {"config.json", "model.safetensors", "preprocessor_config.json"}
+
+
+def test_the_folder_says_what_the_data_set_s_options_made_of_images(tmp_path: Path) -> None:
+    for number in range(15):
+        path = tmp_path / "set" / f"c{number % 3}" / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (9, 9), number).save(path)
+    files = {"kind": "image_folder", "path": "set", "size": 12, "mean": [0.2], "deviation": [0.3]}
+    document = QUICK_SPEC | {
+        "model": MODEL | {"config": config_of("resnet")},
+        "dataset": files,
+        "source": {"kind": "init"},
+        "plan": {"layout": "loop", "threads": 1},
+    }
+    surroundings = Surroundings(InputFolder(tmp_path), tmp_path / "cache")
+    bench = compose(
+        SearchSpec.model_validate(document),
+        decisions=DecisionLog(InMemoryLedger()),
+        folder=tmp_path,
+        surroundings=surroundings,
+    )
+    assert bench.package is not None
+    options = json.loads(bench.package.files["preprocessor_config.json"])
+    assert options["size"] == {"height": 12, "width": 12}
+    assert (options["image_mean"], options["image_std"]) == ([0.2], [0.3])
 
 
 def _shape_of(inputs: Tensor, n_classes: int) -> Any:

@@ -11,17 +11,17 @@ import struct
 import warnings
 import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.data.images.tree import FORMATS
+from models.data.preprocessing import Fit
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-Fit = Literal["stretch", "crop"]
 # A camera of 64 megapixels; as RGB with alpha 268 MB for a moment.
 MAX_PIXELS = 1 << 26
 # A single pixel is a placeholder, not a picture: resized it would be one colour.

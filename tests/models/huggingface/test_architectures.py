@@ -324,3 +324,13 @@ def test_companion_files_name_the_classes(tmp_path: Path) -> None:
     assert config["label2id"] == {"good": 0, "bad": 1, "neither": 2}
     assert config["architectures"] == ["BertForSequenceClassification"]
     assert {"tokenizer.json", "tokenizer_config.json"} <= files.keys()
+
+
+def test_arrays_have_the_processor_that_came_with_the_model_or_none(tmp_path: Path) -> None:
+    assert set(inline("resnet").companion_files(IMAGES, "abc")) == {"config.json"}
+    write_folder(tmp_path / "mine", "resnet")
+    own = tmp_path / "mine" / "preprocessor_config.json"
+    own.write_text(json.dumps({"size": 20, "image_mean": [0.4], "image_std": [0.2]}))
+    found = family(Surroundings.of(tmp_path), task="image_classification", path="mine")
+    options = json.loads(found.companion_files(IMAGES, "abc")["preprocessor_config.json"])
+    assert (options["size"], options["image_mean"]) == ({"height": 20, "width": 20}, [0.4])

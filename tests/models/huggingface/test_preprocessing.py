@@ -6,10 +6,17 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
+from PIL import Image
 
-from models.data.preprocessing import ImagePreprocessing, TextPreprocessing
+from models.data.dataset import DatasetContext
+from models.data.preprocessing import ImagePreprocessing, Preprocessing, TextPreprocessing
+from models.datasets.image_folder import ImageFolder, ImageFolderConfig
 from models.huggingface import folder, text
+from models.huggingface.images import processor_options
+from models.inputs import InputFolder
 from models.surroundings import Surroundings
 from search.errors import InvalidInputError
 from tests.models.huggingface.cases import (
@@ -167,6 +174,59 @@ def test_a_folder_says_how_its_images_were_prepared(
     (tmp_path / "mine" / "preprocessor_config.json").write_text(json.dumps(options))
     found = family(Surroundings.of(tmp_path), task="image_classification", path="mine")
     assert found.preprocessing().image == ImagePreprocessing(*expected)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "P"])
+@pytest.mark.parametrize("shape", [(8, 8), (40, 30)])
+def test_the_delivered_processor_prepares_files_as_a_search_does(
+    mode: str, shape: tuple[int, int], tmp_path: Path
+) -> None:
+    found = prepared(tmp_path, mode, shape, channels=3, size=[16, 12])
+    assert torch.equal(*found)
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (40, 30)])
+def test_the_delivered_processor_prepares_grey_files_as_a_search_does(
+    shape: tuple[int, int], tmp_path: Path
+) -> None:
+    assert torch.equal(*prepared(tmp_path, "L", shape, channels=1, size=16))
+
+
+def test_the_delivered_processor_cuts_out_the_middle_to_a_pixel(tmp_path: Path) -> None:
+    theirs, ours = prepared(tmp_path, "L", (96, 64), channels=1, size=32, fit="crop")
+    assert theirs.shape == ours.shape
+    torch.testing.assert_close(theirs, ours)
+    wide, _ = prepared(tmp_path, "L", (96, 64), channels=1, size=[16, 32], fit="crop")
+    assert wide.shape == (1, 16, 32)
+
+
+def prepared(
+    root: Path, mode: str, shape: tuple[int, int], **options: Any
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """One file as the delivered processor prepares it, and as the search does."""
+    from transformers import AutoImageProcessor
+
+    draws = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    picture = Image.fromarray(draws).convert(mode)
+    path = root / "set" / "a" / "0.png"
+    for copy in (path, root / "set" / "b" / "1.png"):
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        picture.save(copy)
+    config = ImageFolderConfig.model_validate({"path": "set", **options})
+    model = ImagePreprocessing((5, 5), (0.4,) * config.channels, (0.2,) * config.channels)  # type: ignore[operator]
+    surroundings = Surroundings(InputFolder(root), root / "cache")
+    dataset = ImageFolder(config, DatasetContext(surroundings, Preprocessing(image=model)))
+    data = dataset.load()
+    assert data.images is not None
+    written = root / "delivered"
+    written.mkdir(exist_ok=True)
+    (written / "preprocessor_config.json").write_text(json.dumps(processor_options(data.images)))
+    (written / "config.json").write_text(json.dumps({"model_type": "vit"}))
+    processor = AutoImageProcessor.from_pretrained(written)
+    with Image.open(path) as opened:
+        theirs = processor(opened, return_tensors="pt")["pixel_values"][0]
+    ours = dataset.normalised(data.examples, data.examples).inputs["x"][0]
+    return theirs, ours
 
 
 @pytest.mark.parametrize("options", [{"image_mean": [0.5] * 3}, {"image_std": [0]}])

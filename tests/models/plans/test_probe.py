@@ -194,3 +194,19 @@ def test_a_probe_that_has_taken_long_enough_tries_no_more(monkeypatch: pytest.Mo
         "stacked x 2, 2 threads",
     ]
     assert outcome.refusals["stacked x 4, 2 threads"].startswith("not tried: ")
+
+
+@pytest.mark.parametrize("limits", [LIMITS, LONG])
+def test_one_thread_is_timed_though_several_took_all_the_time(
+    limits: ProbeLimits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a machine where other programs have the cores."""
+    now = monotonic()
+
+    def time(plan: Plan) -> float:
+        nonlocal now
+        now += 200.0 if plan.threads > 1 else 0.1
+        return 400.0 if plan.threads > 1 else 10.0
+
+    monkeypatch.setattr("models.plans.probe.time.monotonic", lambda: now)
+    assert probe(time, limits).plan.label == "loop, 1 thread"
