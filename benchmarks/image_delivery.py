@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import copy
-import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from PIL import Image
-from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 
+from benchmarks.delivery import SAME, Delivery, own_network
 from models.data.images.tree import TRAIN, ImageFile, read_tree
 from models.data.splits import part_sizes, split
 from models.evaluator import GraftEvaluator
@@ -34,32 +32,6 @@ from service.spec import SearchSpec
 from service.sql_ledger import SqlLedger
 
 COMPARED_MASKS, COMPARED_STEPS = 8, 3
-# float32's rounding; the same network on the same pixels differs by less, another pixel by far more.
-SAME = 1e-5
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """A finished search: its spec, the folder that it was given as a zip, and its weights.
-
-    Attributes:
-        spec: What was searched.
-        surroundings: What the spec could reach.
-        weights: ``weights.safetensors``.
-        model: The folder that the library loads.
-    """
-
-    spec: SearchSpec
-    surroundings: Surroundings
-    weights: Path
-    model: Path
-
-
-def unpacked(archive: Path, folder: Path) -> Path:
-    """Unpack ``model.zip``; give the folder in it."""
-    with zipfile.ZipFile(archive) as opened:
-        opened.extractall(folder)
-    return folder / "model"
 
 
 def compare_with_library(delivery: Delivery, delivered_score: float) -> dict[str, Any]:
@@ -98,15 +70,6 @@ def compare_with_library(delivery: Delivery, delivered_score: float) -> dict[str
         "test_delivered": delivered_score,
     }
     return figures | {"problems": _problems(figures)}
-
-
-def own_network(delivery: Delivery) -> nn.Module:
-    """The network as the product builds it, with the delivered weights."""
-    family = build_family(delivery.spec.model, delivery.surroundings)
-    shape = open_data(family, delivery.spec.dataset, delivery.surroundings).shape()
-    network = family.build(shape).eval()
-    network.load_state_dict(load_file(delivery.weights))
-    return network
 
 
 def test_files(delivery: Delivery) -> list[ImageFile]:

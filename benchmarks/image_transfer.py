@@ -15,14 +15,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+from benchmarks.delivery import Delivery, unpacked
 from benchmarks.image_delivery import (
     COMPARED_MASKS,
     COMPARED_STEPS,
-    Delivery,
     compare_plans,
     compare_with_library,
     measured_plans,
-    unpacked,
 )
 from benchmarks.image_tasks import write_digits, write_letters
 from benchmarks.record import conditions_of, write_record

@@ -20,8 +20,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from benchmarks.delivery import Delivery, unpacked
 from benchmarks.record import conditions_of, write_record
-from benchmarks.reopened_model import compare_reopened
+from benchmarks.text_delivery import compare_reopened
+from models.surroundings import Surroundings
 from service.client import Client
 from service.figures import effects_over_layers, mask_over_layers, mask_versus_baselines
 from service.result import SearchResult
@@ -55,14 +57,13 @@ def search(spec: dict[str, Any], folder: Path) -> dict[str, Any]:
         figures = {"result": result, "phases": _counted(server.client, search_id)}
         server.client.save_model(search_id, folder / "model.zip")
         server.client.save_weights(search_id, folder / "weights.safetensors")
-    shutil.unpack_archive(folder / "model.zip", folder)
-    figures["reopened"] = compare_reopened(
+    delivery = Delivery(
         SearchSpec.model_validate(spec),
-        folder / "inputs",
-        folder / "model",
+        Surroundings.of(folder / "inputs"),
         folder / "weights.safetensors",
+        unpacked(folder / "model.zip", folder),
     )
-    return figures
+    return figures | {"reopened": compare_reopened(delivery)}
 
 
 def _counted(client: Client, search_id: str) -> dict[str, dict[str, int]]:

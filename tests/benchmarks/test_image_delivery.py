@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from benchmarks import image_tasks
-from benchmarks.image_delivery import Delivery, compare_plans, compare_with_library
+from benchmarks.delivery import Delivery
+from benchmarks.image_delivery import compare_plans, compare_with_library
 from benchmarks.image_transfer import spec_of
 from models.checkpoints import save_state
 from models.data.splits import load_task
