@@ -21,7 +21,7 @@ from search.observations import FloatArray, IntArray
 
 
 def walsh(values: FloatArray) -> FloatArray:
-    """Coefficients of the products of bits as +-1, ``(2^n,)``: bit i of a place says whether gene i is in the product."""
+    """Coefficients of products of bits as +-1, ``(2^n,)``: bit i of a place says whether gene i is in the product."""
     found, width = values, 1
     while width < len(values):
         pairs = found.reshape(-1, 2, width)
