@@ -41,15 +41,15 @@ def test_a_small_budget_is_not_spent_on_few_large_generations() -> None:
 
 
 def test_every_mask_has_its_turn_and_what_is_proposed_again_is_another_replicate() -> None:
-    optimizer = genetic(6, population_size=10, reevaluations=0, final_optimism=4.0)
+    optimizer = genetic(5, population_size=10, reevaluations=0, final_optimism=4.0)
     proposed: list[Candidate] = []
     while asked := optimizer.ask():
         optimizer.tell(
-            [Evaluation(c, Outcome.MEASURED, c.genome.agreement(keep_all(6)), 0.0) for c in asked]
+            [Evaluation(c, Outcome.MEASURED, c.genome.agreement(keep_all(5)), 0.0) for c in asked]
         )
         proposed += asked
-    assert len(proposed) == len(set(proposed)) > 2**6
-    assert len({candidate.genome for candidate in proposed}) == 2**6
+    assert len(proposed) == len(set(proposed)) > 2**5
+    assert len({candidate.genome for candidate in proposed}) == 2**5
 
 
 def test_without_a_model_no_mask_is_proposed_twice() -> None:
