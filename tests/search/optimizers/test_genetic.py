@@ -40,16 +40,31 @@ def test_a_small_budget_is_not_spent_on_few_large_generations() -> None:
     assert sizes == [12, 6, 6]
 
 
-def test_every_mask_has_its_turn_and_what_is_proposed_again_is_another_replicate() -> None:
-    optimizer = genetic(5, population_size=10, reevaluations=0, final_optimism=4.0)
+def test_with_much_curiosity_every_mask_has_its_turn_before_the_search_ends() -> None:
+    optimizer = genetic(5, population_size=10, reevaluations=0, optimism=100, final_optimism=100)
     proposed: list[Candidate] = []
     while asked := optimizer.ask():
         optimizer.tell(
             [Evaluation(c, Outcome.MEASURED, c.genome.agreement(keep_all(5)), 0.0) for c in asked]
         )
         proposed += asked
-    assert len(proposed) == len(set(proposed)) > 2**5
+    assert len(proposed) == len(set(proposed))
     assert len({candidate.genome for candidate in proposed}) == 2**5
+
+
+def test_leaders_compete_for_another_measurement_at_a_new_replicate() -> None:
+    optimizer = genetic(6, population_size=10, optimism=0, final_optimism=0)
+    proposed: list[Candidate] = []
+    for _ in range(6):
+        asked = optimizer.ask()
+        optimizer.tell(
+            [Evaluation(c, Outcome.MEASURED, c.genome.agreement(keep_all(6)), 0.0) for c in asked]
+        )
+        proposed += asked
+    assert len(proposed) == len(set(proposed))
+    again = [candidate for candidate in proposed if candidate.genome == keep_all(6)]
+    assert [candidate.replicate for candidate in again] == list(range(len(again)))
+    assert len(again) > 1
 
 
 def test_without_a_model_no_mask_is_proposed_twice() -> None:
