@@ -1,47 +1,79 @@
-"""For those who do not want to choose an optimizer.
+"""For those who do not want to choose an optimizer: number of genes, budget and measured noise decide.
 
-Where the budget covers every mask, every mask is measured, several times if it can be; otherwise the genetic algorithm
-searches, screened by its surrogate.  ``benchmarks/search_quality`` has the comparison that this rests on.
+Where the budget covers every mask, every mask is measured; what is left of the budget goes to those that may still be
+the best, as far as the noise leaves doubt.  Otherwise the genetic algorithm searches, screened by its surrogate.
+``benchmarks/search_quality`` has the comparison that this rests on.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Literal
 
 from search.evaluation import Candidate, Evaluation
+from search.genome import Genome
+from search.observations import Observations
 from search.optimizer import OPTIMIZERS, Optimizer, OptimizerConfig, SearchProblem
 from search.optimizers.exhaustive import MAX_MASKS, Exhaustive, ExhaustiveConfig
 from search.optimizers.genetic import Genetic, GeneticConfig
+from search.proposing.acquisition import choose_batch
+from search.proposing.contest import DOUBT, contenders
+from search.surrogate import is_worth_a_model
+from search.surrogates.gaussian_process import (
+    MOST_OBSERVATIONS,
+    GaussianProcess,
+    GaussianProcessConfig,
+)
 
-# More replicates than this tell little that the race will not tell at full length.
-MOST_REPLICATES = 3
+# Whom so many replicates do not tell apart, the race will at full length, if anything.
+MOST_REPLICATES = 10
+BATCH_SIZE = 16
 
 
 class AutoConfig(OptimizerConfig):
-    """No options: the number of genes and the budget decide."""
+    """No options: the number of genes, the budget and the noise decide."""
 
     kind: Literal["auto"] = "auto"
 
 
 @OPTIMIZERS.register(AutoConfig)
 class Auto:
-    """Passes everything on to the optimizer that it chose."""
+    """Passes everything on to the optimizer that it chose; measures leaders again where that was all masks."""
 
     def __init__(self, config: AutoConfig, problem: SearchProblem, seed: int) -> None:  # noqa: ARG002
         """Choose, once and for all."""
-        self.chosen: Optimizer
-        times = problem.budget_evaluations // 2**problem.n_genes
-        if times >= 1 and 2**problem.n_genes <= MAX_MASKS:
-            options = ExhaustiveConfig(replicates=min(times, MOST_REPLICATES))
-            self.chosen = Exhaustive(options, problem, seed)
-        else:
-            self.chosen = Genetic(GeneticConfig(), problem, seed)
+        n_masks = 2**problem.n_genes
+        self._covers_all = n_masks <= min(MAX_MASKS, problem.budget_evaluations)
+        self.chosen: Optimizer = (
+            Exhaustive(ExhaustiveConfig(), problem, seed)
+            if self._covers_all
+            else Genetic(GeneticConfig(), problem, seed)
+        )
+        self._fidelity = problem.search_fidelity
+        self._seen, self._times = Observations(), Counter[Genome]()
+        self._surrogate = GaussianProcess(GaussianProcessConfig(), seed)
 
     def ask(self) -> list[Candidate]:
-        """Propose what the chosen optimizer proposes."""
-        return self.chosen.ask()
+        """Propose what the chosen optimizer proposes, then leaders."""
+        asked = self.chosen.ask()
+        return asked if asked or not self._covers_all else self._leaders_again()
 
     def tell(self, evaluations: Sequence[Evaluation]) -> None:
         """Tell it."""
         self.chosen.tell(evaluations)
+        self._seen.add(evaluations)
+        self._times.update(evaluation.candidate.genome for evaluation in evaluations)
+
+    def _leaders_again(self) -> list[Candidate]:
+        if not is_worth_a_model(self._seen):
+            return []
+        fit = self._surrogate.fit(self._seen)
+        # A belief holds a covariance of every two.
+        best = sorted(
+            self._seen.means().items(), key=lambda scored: (-scored[1], scored[0].bitstring)
+        )
+        leading = [genome for genome, _ in best[:MOST_OBSERVATIONS]]
+        again = [g for g in contenders(fit, leading) if self._times[g] < MOST_REPLICATES]
+        chosen = choose_batch(fit, again, BATCH_SIZE, DOUBT) if again else []
+        return self._seen.candidates(chosen, self._fidelity)
