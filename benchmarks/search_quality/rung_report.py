@@ -86,7 +86,7 @@ def render(
     """One table per group of problems, and one of the rungs' rank correlations."""
     lines = [
         "Steps, in evaluations at the search fidelity, after which a search has on average the quality of the search",
-        f"without rungs ({reference}) after {', '.join(map(str, TARGETS))} evaluations; in parentheses how many times",
+        f"{reference} after {', '.join(map(str, TARGETS))} evaluations; in parentheses how many times",
         "fewer than that search needs itself, with the 95% interval of a bootstrap.  Quality: 0 the mean of all masks,",
         "1 the best; its mean and 95% t interval.  Of several problems, whole ones are the independent repetitions.",
     ]

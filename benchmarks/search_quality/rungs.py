@@ -26,13 +26,11 @@ BUDGET = 200
 COUNTS = tuple(range(10, BUDGET + 1, 10))
 SEARCHES_OF_A_UNIT = 4
 WRITE_EVERY_SECONDS = 120.0
-REFERENCE = "no rungs, 24 masks"
+REFERENCE = "without rungs"
 ARMS: dict[str, dict[str, Any]] = {
     REFERENCE: {},
-    "no rungs, 72 masks": {"population_size": 72},
-    "rungs, 24 masks": {"rungs": {}},
+    "rungs, default generations": {"rungs": {}},
     "rungs, 72 masks": {"rungs": {}, "population_size": 72},
-    "rungs, 216 masks": {"rungs": {}, "population_size": 216},
     "a third alone, 72 masks": {"rungs": {"fractions": [1 / 3]}, "population_size": 72},
     "rungs unguarded, 72 masks": {"rungs": {"least_correlation": -1}, "population_size": 72},
 }
