@@ -66,14 +66,14 @@ class Auto:
         self._times.update(evaluation.candidate.genome for evaluation in evaluations)
 
     def _leaders_again(self) -> list[Candidate]:
-        if not is_worth_a_model(self._seen):
+        # Of more the model sees only those told last.
+        if not is_worth_a_model(self._seen) or len(self._seen) > MOST_OBSERVATIONS:
             return []
         fit = self._surrogate.fit(self._seen)
-        # A belief holds a covariance of every two.
-        best = sorted(
-            self._seen.means().items(), key=lambda scored: (-scored[1], scored[0].bitstring)
-        )
-        leading = [genome for genome, _ in best[:MOST_OBSERVATIONS]]
-        again = [g for g in contenders(fit, leading) if self._times[g] < MOST_REPLICATES]
+        again = [
+            genome
+            for genome in contenders(fit, self._seen.genomes)
+            if self._times[genome] < MOST_REPLICATES
+        ]
         chosen = choose_batch(fit, again, BATCH_SIZE, DOUBT) if again else []
         return self._seen.candidates(chosen, self._fidelity)
