@@ -89,7 +89,7 @@ def _demo() -> TableTask:
     """examples/digits.json, at the brief fidelity alone."""
     document = json.loads(DEMO_SPEC.read_text(encoding="utf-8"))
     plan = fused_plan("stacked", 16, threads=1, channels_last=True)
-    return TableTask(document, plan, brief_replicates=20)
+    return TableTask(document, plan, brief_replicates=10)
 
 
 def _tiny() -> TableTask:
