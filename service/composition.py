@@ -148,12 +148,12 @@ def check_spec(spec: SearchSpec, surroundings: Surroundings) -> GeneTable:
     blueprint = draw_up(spec, surroundings)
     need = blueprint.memory_need(spec)
     check_machine(need)
-    optimizer = spec.optimizer
-    optimizer.check(blueprint.problem)
+    spec.optimizer.check(blueprint.problem)
+    network = blueprint.context.meta_network()
     check_recipe(
         spec.finetune,
         genes=blueprint.genes,
-        network=blueprint.context.meta_network(),
+        network=network,
         shape=blueprint.shape,
         source=blueprint.source.shapes(),
     )
@@ -163,8 +163,7 @@ def check_spec(spec: SearchSpec, surroundings: Surroundings) -> GeneTable:
         raise InvalidInputError("source.redraw", "true", "false; only a target can be redrawn")
     n_genes = blueprint.genes.n_genes
     work = planned_work(spec, n_genes, blueprint.sizes.validation)
-    seconds = estimate_time(blueprint.context.meta_network(), blueprint.shape, work)
-    estimate = estimate_cost(need, spec, n_genes, seconds)
+    estimate = estimate_cost(need, spec, n_genes, estimate_time(network, blueprint.shape, work))
     return blueprint.gene_table().model_copy(update={"estimate": estimate})
 
 
