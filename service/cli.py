@@ -141,9 +141,9 @@ def genes(
 ) -> None:
     """Show what a search would decide about, without running anything."""
     document, settings = _read(spec), _settings()
-    from service.composition import check_spec  # noqa: PLC0415
+    from service.composition import describe_spec  # noqa: PLC0415
 
-    table = check_spec(_parse(document), settings.surroundings)
+    table = describe_spec(_parse(document), settings.surroundings)
     console = Console()
     console.print(_gene_table(table, every_tensor=every_tensor))
     for field, report in table.checkpoints.items():

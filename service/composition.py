@@ -145,15 +145,32 @@ def check_spec(spec: SearchSpec, surroundings: Surroundings) -> GeneTable:
     Raises:
         InvalidInputError: Names the field, what came and what was expected.
     """
+    blueprint, cost = _checked(spec, surroundings)
+    return blueprint.gene_table().model_copy(update={"estimate": cost})
+
+
+def describe_spec(spec: SearchSpec, surroundings: Surroundings) -> GeneTable:
+    """Validate as ``check_spec`` does, and guess how long the search takes: several times the work of validating.
+
+    Raises:
+        InvalidInputError: As ``check_spec``.
+    """
+    blueprint, cost = _checked(spec, surroundings)
+    work = planned_work(spec, blueprint.genes.n_genes, blueprint.sizes.validation)
+    time = estimate_time(blueprint.context.meta_network(), blueprint.shape, work)
+    cost = cost.model_copy(update={"time": time})
+    return blueprint.gene_table().model_copy(update={"estimate": cost})
+
+
+def _checked(spec: SearchSpec, surroundings: Surroundings) -> tuple[Blueprint, CostEstimate]:
     blueprint = draw_up(spec, surroundings)
     need = blueprint.memory_need(spec)
     check_machine(need)
     spec.optimizer.check(blueprint.problem)
-    network = blueprint.context.meta_network()
     check_recipe(
         spec.finetune,
         genes=blueprint.genes,
-        network=network,
+        network=blueprint.context.meta_network(),
         shape=blueprint.shape,
         source=blueprint.source.shapes(),
     )
@@ -161,10 +178,7 @@ def check_spec(spec: SearchSpec, surroundings: Surroundings) -> GeneTable:
     check_source_task(spec, surroundings, blueprint.shape)
     if isinstance(spec.source, InitConfig) and spec.source.redraw:
         raise InvalidInputError("source.redraw", "true", "false; only a target can be redrawn")
-    n_genes = blueprint.genes.n_genes
-    work = planned_work(spec, n_genes, blueprint.sizes.validation)
-    estimate = estimate_cost(need, spec, n_genes, estimate_time(network, blueprint.shape, work))
-    return blueprint.gene_table().model_copy(update={"estimate": estimate})
+    return blueprint, estimate_cost(need, spec, blueprint.genes.n_genes)
 
 
 def draw_up(

@@ -52,8 +52,9 @@ class CostEstimate(Document):
     )
     memory_available_bytes: int = Field(description="main memory that is free now on this machine")
     time: TimeEstimate | None = Field(
+        None,
         description="on this machine's cores if nothing else uses them; null where a GPU would train, or what the "
-        "network computes cannot be seen before it runs"
+        "network computes cannot be seen before it runs",
     )
 
 
@@ -151,10 +152,8 @@ def planned_work(options: SearchOptions, n_genes: int, n_scored: int) -> Work:
     return Work(steps, steps * batch_size, trainings * n_scored)
 
 
-def estimate_cost(
-    need: MemoryNeed, options: SearchOptions, n_genes: int, time: TimeEstimate | None
-) -> CostEstimate:
-    """Put the figures together."""
+def estimate_cost(need: MemoryNeed, options: SearchOptions, n_genes: int) -> CostEstimate:
+    """Put the figures together, all but the time."""
     trainings, steps = planned_trainings(options, n_genes), planned_steps(options, n_genes)
     return CostEstimate(
         phases={
@@ -164,5 +163,4 @@ def estimate_cost(
         parameters=need.parameters,
         memory_needed_bytes=need.total_bytes,
         memory_available_bytes=available_bytes(CPU),
-        time=time,
     )

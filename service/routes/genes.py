@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from service.composition import GeneTable, check_spec
+from service.composition import GeneTable, describe_spec
 from service.context import Context
 from service.error_handlers import problem_responses
 from service.routes.spec_body import SpecBody
@@ -15,4 +15,4 @@ router = APIRouter(prefix="/v1/genes", tags=["genes"])
 @router.post("", response_model=GeneTable, responses=problem_responses(400, 413, 415, 422))
 def list_genes(spec: SpecBody, context: Context) -> GeneTable:
     """Check a spec and list its genes."""
-    return check_spec(spec, context.surroundings)
+    return describe_spec(spec, context.surroundings)

@@ -16,7 +16,7 @@ from search.errors import InvalidInputError
 from search.ledger import InMemoryLedger
 from service import cost, planning
 from service.app import create_app
-from service.composition import check_spec, compose
+from service.composition import check_spec, compose, describe_spec
 from service.cost import TimeEstimate, render_cost, shown_seconds
 from service.settings import Settings
 from service.spec import SearchSpec
@@ -32,6 +32,7 @@ def test_the_estimate_counts_trainings_steps_and_memory(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Supervisor, "_step", lambda *_: None)
+    monkeypatch.setattr(cost, "may_have_gpu", lambda: False)
     with TestClient(create_app(settings)) as api:
         estimate = api.post("/v1/genes", json=QUICK_SPEC).json()["estimate"]
     parameters = 64 * 16 + 16 + 16 * 16 + 16 + 16 * 5 + 5
@@ -41,6 +42,7 @@ def test_the_estimate_counts_trainings_steps_and_memory(
     assert estimate["memory_available_bytes"] > 0
     assert estimate["phases"]["search"] == {"evaluations": 8, "steps": 40}
     assert estimate["phases"]["final"] == {"evaluations": 8, "steps": 80}
+    assert 0 < estimate["time"]["least_seconds"] < estimate["time"]["most_seconds"]
 
 
 def test_the_estimate_can_be_read(tmp_path: Path) -> None:
@@ -61,7 +63,7 @@ def test_durations_are_told_in_their_largest_unit(seconds: float, shown: str) ->
 
 def test_time_is_guessed_from_arithmetic_and_grows_with_it(tmp_path: Path) -> None:
     def time_of(**changes: Any) -> TimeEstimate:
-        estimate = check_spec(spec_of(**changes), Surroundings.of(tmp_path)).estimate
+        estimate = describe_spec(spec_of(**changes), Surroundings.of(tmp_path)).estimate
         assert estimate is not None
         assert estimate.time is not None
         assert 0 < estimate.time.least_seconds < estimate.time.most_seconds
@@ -77,7 +79,7 @@ def test_no_time_is_guessed_where_a_gpu_may_train(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cost, "may_have_gpu", lambda: True)
-    estimate = check_spec(spec_of(), Surroundings.of(tmp_path)).estimate
+    estimate = describe_spec(spec_of(), Surroundings.of(tmp_path)).estimate
     assert estimate is not None
     assert estimate.time is None
     assert "`transfermask bench` measures it" in render_cost(estimate)
