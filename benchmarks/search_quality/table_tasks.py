@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,7 @@ class TableTask:
         return SearchSpec.model_validate(self.document | {"plan": self.plan.model_dump()})
 
 
-def _mlp(name: str, shift: dict[str, Any]) -> TableTask:
+def _mlp(name: str, shift: dict[str, Any], brief_steps: int = 60) -> TableTask:
     """Ten fully connected layers; the source knows plain digits, the target sees 100 changed ones."""
     document = {
         "name": name,
@@ -55,7 +55,12 @@ def _mlp(name: str, shift: dict[str, Any]) -> TableTask:
             "train_size": 100,
             "validation_size": 300,
         },
-        "finetune": {"kind": "full", "steps": 60, "batch_size": 32, "learning_rate": 0.002},
+        "finetune": {
+            "kind": "full",
+            "steps": brief_steps,
+            "batch_size": 32,
+            "learning_rate": 0.002,
+        },
         "final": {"steps": 600, "learning_rate_factors": [0.3, 1, 3]},
     }
     plan = fused_plan("stacked", 64, threads=1)
@@ -82,7 +87,13 @@ def _cnn() -> TableTask:
         "final": {"steps": 300, "learning_rate_factors": [0.3, 1, 3]},
     }
     plan = fused_plan("stacked", 32, threads=1, channels_last=True)
-    return TableTask(document, plan, full_factors=(1.0,), subset_size=30)
+    return TableTask(document, plan)
+
+
+def _labels_longer() -> TableTask:
+    """Labels permuted, at a brief fidelity that ranks masks as full length does: 60 steps do not."""
+    task = _mlp("digits, labels cyclically permuted, 300 steps", {"kind": "label_cycle"}, 300)
+    return replace(task, subset_size=0)
 
 
 def _demo() -> TableTask:
@@ -116,6 +127,7 @@ def _tiny() -> TableTask:
 TABLE_TASKS = {
     "tiny": _tiny(),
     "label_cycle_mlp": _mlp("digits, labels cyclically permuted", {"kind": "label_cycle"}),
+    "label_cycle_mlp_300": _labels_longer(),
     "pixel_permutation_mlp": _mlp("digits, pixels permuted", {"kind": "pixel_permutation"}),
     "classes_cnn": _cnn(),
     "demo": _demo(),
