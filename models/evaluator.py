@@ -30,7 +30,7 @@ from models.scoring.answers import Answers, Judged, Scoring
 from models.scoring.predictions import Predictions
 from models.scoring.retention import Retention
 from search.errors import ChunkOutOfMemoryError
-from search.evaluation import Candidate, Evaluation, Outcome
+from search.evaluation import Arm, Candidate, Evaluation, Outcome
 from search.genome import Genome
 
 
@@ -49,6 +49,7 @@ class Task:
         seed: Of every draw.
         teachers: Logits ``(N, C)`` of the strategy's teachers on the training part, by their names.
         retention: The source task, where keeping it counts too.
+        mixes_replicates: Whether a chunk may hold several replicates: where minibatches are all that a training draws.
     """
 
     network: nn.Module
@@ -61,6 +62,7 @@ class Task:
     seed: int
     teachers: Mapping[str, Tensor] = field(default_factory=dict)
     retention: Retention | None = None
+    mixes_replicates: bool = False
 
 
 class GraftEvaluator:
@@ -116,7 +118,7 @@ class GraftEvaluator:
 
         Raises:
             ChunkOutOfMemoryError: Several candidates did not fit into memory together.
-            ValueError: The candidates differ in fidelity, arm or replicate.
+            ValueError: The candidates differ in fidelity or arm, or in the replicate though the task does not mix them.
         """
         started = time.perf_counter()
         try:
@@ -169,16 +171,17 @@ class GraftEvaluator:
         """The chunk, filled up with its first candidate to a size of the plan."""
         first = candidates[0]
         for other in candidates:
-            if (other.fidelity, other.arm, other.replicate) != (
-                first.fidelity,
-                first.arm,
-                first.replicate,
-            ):
+            if self._family(other) != self._family(first):
                 raise ValueError(
-                    f"a chunk of one fidelity, arm and replicate has {first} and {other}"
+                    f"a chunk of candidates that cannot be trained together has {first} and {other}"
                 )
         padding = self._plan.padded_size(len(candidates)) - len(candidates)
         return [*candidates, *[first] * padding]
+
+    def _family(self, candidate: Candidate) -> tuple[int, Arm, int | None]:
+        """What the candidates of a chunk must have in common."""
+        own = None if self._task.mixes_replicates else candidate.replicate
+        return candidate.fidelity, candidate.arm, own
 
     def _trained(
         self, candidates: Sequence[Candidate], *, only_steps: bool = False
@@ -188,27 +191,40 @@ class GraftEvaluator:
         Returns:
             The state, ``(P * R, *shape)`` per tensor, and the number R of rates of each candidate.
         """
-        task, first = self._task, candidates[0]
-        rates = first.arm.rates or task.strategy.config.learning_rates_of_one
-        genomes = [candidate.genome for candidate in candidates for _ in rates]
-        keeps = torch.tensor(
-            [genome.keeps for genome in genomes], dtype=torch.bool, device=self._device
-        )
-        target = placed_state(task.target(first.replicate), self._device, self._plan.torch_dtype)
-        state = graft_population(target, self._source, task.genes, keeps)
-        # A fresh target is drawn for every chunk: while it trains, its memory is needed for better things.
-        del target
-        rows = Rows(tuple(genomes), tuple(rates) * len(candidates))
+        first = candidates[0]
+        rates = first.arm.rates or self._task.strategy.config.learning_rates_of_one
+        genomes = tuple(candidate.genome for candidate in candidates for _ in rates)
+        replicates = tuple(candidate.replicate for candidate in candidates for _ in rates)
+        state = self._grafted(genomes, replicates)
         with arithmetic(self._plan.dtype, self._device), self._computing():
             self._tuner.train(
                 self._layout,
                 state,
-                rows,
+                Rows(genomes, tuple(rates) * len(candidates)),
                 steps=first.fidelity,
-                replicate=first.replicate,
+                # Not only where they differ: a candidate's score must not depend on what else is in its chunk.
+                replicate=replicates if self._task.mixes_replicates else first.replicate,
                 only_steps=only_steps,
             )
         return state, len(rates)
+
+    def _grafted(self, genomes: Sequence[Genome], replicates: Sequence[int]) -> State:
+        """Weights of a chunk before its training, ``(P, *shape)`` per tensor; each replicate has its target."""
+        keeps = torch.tensor([genome.keeps for genome in genomes], device=self._device)
+        grafted: State = {}
+        for replicate in dict.fromkeys(replicates):
+            # A fresh target is drawn for every chunk: while it trains, its memory is needed for better things.
+            target = placed_state(
+                self._task.target(replicate), self._device, self._plan.torch_dtype
+            )
+            rows = [row for row, one in enumerate(replicates) if one == replicate]
+            part = graft_population(target, self._source, self._task.genes, keeps[rows])
+            if len(rows) == len(replicates):
+                return part
+            for name, tensor in part.items():
+                shape = (len(replicates), *tensor.shape[1:])
+                grafted.setdefault(name, tensor.new_empty(shape))[rows] = tensor
+        return grafted
 
     def _answers(self, state: State, part: Examples, source_part: Examples | None) -> Answers:
         """What a chunk says of a part of the target task and, where it is judged, of the source task."""

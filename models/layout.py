@@ -66,7 +66,10 @@ class Layout(Protocol):
     """
 
     def train(self, state: State, data: Examples, minibatches: Tensor, recipe: Recipe) -> None:
-        """Run one training step per row of ``minibatches``, int64 ``(steps, batch)``; changes ``state`` in place."""
+        """Run one training step per row of ``minibatches``; changes ``state`` in place.
+
+        ``minibatches`` is int64 ``(steps, batch)``, or ``(steps, P, batch)`` where candidates have draws of their own.
+        """
         ...
 
     def logits(self, state: State, part: Examples) -> Tensor:

@@ -113,8 +113,8 @@ class Evaluator(Protocol):
     """Measures candidates.
 
     The promise: evaluations come back in the order asked; one bad candidate is an ``Outcome`` and leaves the
-    others untouched; equal keys give equal fitness.  All candidates of one call share fidelity, arm and
-    replicate (the caller cuts its batches so), which is what allows them to be trained together.
+    others untouched; equal keys give equal fitness.  All candidates of one call share fidelity, arm and, unless the
+    evaluator mixes them, replicate (the caller cuts its batches so), which is what allows them to be trained together.
 
     Raises:
         ChunkOutOfMemoryError: Several candidates did not fit into memory together.

@@ -42,6 +42,7 @@ class RecordedEvaluator:
         decisions: DecisionLog,
         *,
         chunk_size: int,
+        mixes_replicates: bool = False,
         listener: ChunkListener | None = None,
         clock: Callable[[], float] = time.monotonic,
         started_at: float | None = None,
@@ -53,11 +54,13 @@ class RecordedEvaluator:
             ledger: What earlier runs of the same job have measured and decided.
             decisions: Of the same ledger.
             chunk_size: Candidates trained together, at least 1; halved when they do not fit into memory.
+            mixes_replicates: Whether the evaluator takes candidates at different replicates together.
             listener: Told after each chunk, replayed ones included.
             clock: Seconds; for tests.
             started_at: When this run began by that clock, if that was before now.
         """
         self._evaluator, self._ledger, self._chunk_size = evaluator, ledger, chunk_size
+        self._mixes_replicates = mixes_replicates
         self._decisions, self._listener, self._clock = decisions, listener, clock
         self._stored = {
             row.evaluation.candidate.key: row.evaluation
@@ -108,7 +111,7 @@ class RecordedEvaluator:
         batch = self._batches[phase]
         self._batches[phase] += 1
         chunk = 0
-        for group in _groups(c for c in candidates if not self.knows(c)):
+        for group in self._groups(c for c in candidates if not self.knows(c)):
             remaining = group
             while remaining:
                 position = Position(phase, batch, chunk)
@@ -122,6 +125,15 @@ class RecordedEvaluator:
                     self._halve_chunks(position)
                 remaining = [c for c in remaining if not self.knows(c)]
         return [self._answered[candidate.key] for candidate in candidates]
+
+    def _groups(self, candidates: Iterable[Candidate]) -> list[list[Candidate]]:
+        """Different candidates that can be trained together, each group and all groups in the order they came."""
+        groups: dict[tuple[int, str, int | None], dict[Key, Candidate]] = {}
+        for candidate in candidates:
+            replicate = None if self._mixes_replicates else candidate.replicate
+            family = (candidate.fidelity, candidate.arm.label, replicate)
+            groups.setdefault(family, {}).setdefault(candidate.key, candidate)
+        return [list(group.values()) for group in groups.values()]
 
     def _measure_chunk(
         self, position: Position, candidates: Sequence[Candidate], evaluator: Evaluator
@@ -172,12 +184,3 @@ class RecordedEvaluator:
         self._unread.clear()
         if not self._decisions.has_any("left_the_ledger"):
             self._decisions.record(position, "left_the_ledger", {}, {})
-
-
-def _groups(candidates: Iterable[Candidate]) -> list[list[Candidate]]:
-    """Different candidates by fidelity, arm and replicate, each group and all groups in the order they came."""
-    groups: dict[tuple[int, str, int], dict[Key, Candidate]] = {}
-    for candidate in candidates:
-        family = (candidate.fidelity, candidate.arm.label, candidate.replicate)
-        groups.setdefault(family, {}).setdefault(candidate.key, candidate)
-    return [list(group.values()) for group in groups.values()]

@@ -25,6 +25,7 @@ from models.plans.memory_need import MemoryNeed
 from models.plans.plan import Plan
 from models.randomness import derive_seed, seeded_torch
 from models.recipe.checks import check_recipe
+from models.recipe.mixing import can_mix_replicates
 from models.recipe.strategy import build_strategy
 from models.recipe.teachers import with_teachers
 from models.scoring.retention import Retention
@@ -315,7 +316,12 @@ def set_up(
     Raises:
         InvalidInputError: The plan asks for several processes on a GPU, or for a task that cannot be sent to them.
     """
-    task = with_teachers(task, folder)
+    task = replace(
+        with_teachers(task, folder),
+        mixes_replicates=can_mix_replicates(
+            task.network, task.genes, task.strategy, task.data.train
+        ),
+    )
     device = pick_device()
     artifacts = FinalArtifacts(folder / ARTIFACTS_FOLDER)
     workers = Workers(task, artifacts)

@@ -79,6 +79,7 @@ def run_phases(
             ledger,
             decisions,
             chunk_size=bench.plan.candidates_at_once,
+            mixes_replicates=bench.task.mixes_replicates,
             listener=tracker.measured,
             started_at=started_at,
         )

@@ -51,9 +51,10 @@ class LoopLayout:
             if frozen.issuperset(state):
                 continue
             self._load(state, row)
+            own = minibatches if minibatches.ndim == 2 else minibatches[:, row]
             # Forked, so that every candidate has the same draws.
             with torch.random.fork_rng():
-                self._train_loaded(data, minibatches, recipe.of([row]))
+                self._train_loaded(data, own, recipe.of([row]))
             self._network.zero_grad(set_to_none=True)
             trained = self._network.state_dict()
             for name in state.keys() - frozen:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from models.data.dataset import Examples
 from models.layout import Augment
+from models.population.batched import cover
 
 
 class Source(Protocol):
@@ -29,7 +30,7 @@ class MinibatchSource:
 
         Args:
             data: What samples are taken from.
-            indices: int64 ``(steps, batch)``, on the device of the samples.
+            indices: int64 ``(steps, batch)``, or ``(steps, P, batch)``, on the device of the samples.
             augment: Changes minibatches, if anything does.
         """
         self._data, self._indices, self._augment = data, indices, augment
@@ -54,6 +55,21 @@ class MinibatchSource:
         if self._augment is None:
             return self._data.take(feed["indices"])
         return Examples(_named(feed, "input "), feed["labels"], _named(feed, "target "))
+
+
+def seen_by_one(minibatch: Examples) -> Examples:
+    """What one candidate sees of a minibatch; called inside ``vmap``.
+
+    Args:
+        minibatch: ``(B, *)`` for all candidates, or ``(P, B, *)``, of each its own.
+    """
+    if minibatch.labels.ndim == 1:
+        return minibatch
+    return Examples(
+        {name: cover(x, 0) for name, x in minibatch.inputs.items()},
+        cover(minibatch.labels, 0),
+        {name: cover(target, 0) for name, target in minibatch.targets.items()},
+    )
 
 
 def _named(feed: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

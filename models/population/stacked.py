@@ -55,9 +55,10 @@ class StackedLayout:
         for rows in groups:
             index = torch.tensor(rows, device=minibatches.device)
             part = {name: tensor[index] for name, tensor in state.items()}
+            own = minibatches if minibatches.ndim == 2 else minibatches[:, index]
             # Forked, so that every group has the same draws.
             with torch.random.fork_rng():
-                self._train_group(part, data, minibatches, recipe.of(rows))
+                self._train_group(part, data, own, recipe.of(rows))
             for name, tensor in part.items():
                 state[name][index] = tensor
 
@@ -70,7 +71,8 @@ class StackedLayout:
         device = data.labels.device
         with training_mode(network, recipe) as begin:
             mixed = self._gated_elsewhere(evaluate_where_frozen(network, recipe.freezing), device)
-            cache = PrefixCache(self._cached_modules(recipe), len(data))
+            cached = self._cached_modules(recipe) if minibatches.ndim == 2 else {}
+            cache = PrefixCache(cached, len(data))
             with (
                 gates(network, mixed, device) as flags,
                 self._stacked.bound(state, recipe.freezing, flags) as bound,
@@ -79,9 +81,7 @@ class StackedLayout:
 
                 def losses(_: Mapping[str, Tensor], minibatch: Examples) -> Tensor:
                     # The leaves are bound already: they are the state's own tensors.
-                    return bound.run(
-                        minibatch.inputs, lambda logits: objective.loss(logits, minibatch)
-                    )
+                    return bound.run(minibatch, objective.loss)
 
                 def validate(part: Examples) -> Tensor:
                     cache.expect(None)
@@ -133,4 +133,4 @@ class StackedLayout:
 def _applied(bound: BoundNetwork, state: State, part: Examples) -> Tensor:
     """Apply all candidates as the network is: ``(P, N, C)``."""
     pieces = scoring_pieces(part, population_size(state), weights_of_one(state))
-    return torch.cat([bound.run(part.take(piece).inputs) for piece in pieces], dim=1)
+    return torch.cat([bound.run(part.take(piece)) for piece in pieces], dim=1)

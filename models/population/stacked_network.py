@@ -8,8 +8,10 @@ from contextlib import contextmanager
 from torch import Tensor, nn
 
 from models.checkpoints import State
+from models.data.dataset import Examples
 from models.population.layers.batch_norm import PopulationBatchNorm
 from models.population.lending import LentTensors, first_names, joined
+from models.population.minibatch_source import seen_by_one
 from models.population.population_layer import PopulationLayer, population_layers
 from models.population.prefix_cache import frozen_modules
 from models.recipe.freezing import Freezing
@@ -103,18 +105,25 @@ class BoundNetwork:
         self._network, self._lent = network, lent
 
     def run(
-        self, inputs: State, finish: Callable[[Tensor], Tensor] = lambda logits: logits
+        self,
+        samples: Examples,
+        finish: Callable[[Tensor, Examples], Tensor] = lambda logits, _: logits,
     ) -> Tensor:
-        """Apply the network to the same samples for every candidate.
+        """Apply the network for every candidate, to samples that are the same for all or each one's own.
 
         Args:
-            inputs: ``(B, *shape)`` by name.
-            finish: Maps the logits ``(B, C)`` of one candidate to what is wanted.
+            samples: ``(B, *)``, or ``(P, B, *)``.
+            finish: Maps the logits ``(B, C)`` of one candidate, and the samples as it sees them, to what is wanted.
 
         Returns:
             ``(P, *)``.
         """
-        return self._lent.for_each_candidate(lambda: finish(self._network(**inputs)))
+
+        def one() -> Tensor:
+            seen = seen_by_one(samples)
+            return finish(self._network(**seen.inputs), seen)
+
+        return self._lent.for_each_candidate(one)
 
 
 def _stand_in(module: nn.Module, channels_last: bool) -> PopulationLayer | str:

@@ -14,7 +14,7 @@ from models.layout import Recipe, population_size, scoring_pieces, weights_of_on
 from models.population.fused_training import train_fused
 from models.population.gated_norm import evaluate_where_frozen, gates, running_statistics
 from models.population.lending import LentTensors
-from models.population.minibatch_source import MinibatchSource
+from models.population.minibatch_source import MinibatchSource, seen_by_one
 from models.population.modes import looking, training_mode
 from models.population.scratch_buffers import ScratchBuffers
 from models.population.stopping import mean_losses
@@ -51,7 +51,8 @@ class VmapLayout:
                 def losses(_: State, minibatch: Examples) -> Tensor:
                     # The leaves are lent already: they are the state's own tensors.
                     def loss_of_one() -> Tensor:
-                        return objective.loss(network(**minibatch.inputs), minibatch)
+                        seen = seen_by_one(minibatch)
+                        return objective.loss(network(**seen.inputs), seen)
 
                     return lent.for_each_candidate(loss_of_one)
 

@@ -17,6 +17,7 @@ from models.population.gated_norm import running_statistics
 from models.randomness import seeded_torch
 from models.recipe.augmentation import Augmenter
 from models.recipe.class_weights import balanced_draws, sample_weights
+from models.recipe.draws import Draws
 from models.recipe.freezing import Freezing, tensors_kept
 from models.recipe.minibatches import draw_minibatches
 from models.recipe.options import RecipeOptions
@@ -101,7 +102,7 @@ class FineTuner:
         rows: Rows,
         *,
         steps: int,
-        replicate: int,
+        replicate: int | tuple[int, ...],
         only_steps: bool = False,
     ) -> None:
         """Train a chunk.
@@ -111,39 +112,38 @@ class FineTuner:
             state: ``(P, *shape)`` per tensor; changed in place.
             rows: What distinguishes the candidates.
             steps: Over all stages.
-            replicate: Of the draws.
+            replicate: Of the draws; a tuple where every candidate has minibatches of its own replicate, which only a
+                training can have that draws nothing else.
             only_steps: For timing: leave out what takes its time once, however many steps there are.
         """
         chunk = _Chunk(layout, state, rows)
         for number, (stage, stage_steps) in enumerate(steps_by_stage(self._strategy, steps)):
-            # The first stage alone draws as a training of one stage does.
-            purpose = (replicate, number) if number else (replicate,)
+            draws = Draws(replicate, number)
             samples = self._samples[number]
-            recipe = self._recipe(chunk, stage, purpose)
+            recipe = self._recipe(chunk, stage, draws)
             reestimate = stage.objective.config.batch_norm.reestimate
             if reestimate == "before" and not only_steps:
-                self._reestimate(chunk, samples, recipe, purpose)
+                self._reestimate(chunk, samples, recipe, draws)
             if stage_steps:
-                self._take_steps(chunk, samples, recipe, stage_steps, purpose)
+                self._take_steps(chunk, samples, recipe, stage_steps, draws)
             if reestimate == "after" and not only_steps:
-                self._reestimate(chunk, samples, recipe, purpose)
+                self._reestimate(chunk, samples, recipe, draws)
 
     def _take_steps(
-        self, chunk: _Chunk, samples: Examples, recipe: Recipe, steps: int, purpose: tuple[int, ...]
+        self, chunk: _Chunk, samples: Examples, recipe: Recipe, steps: int, draws: Draws
     ) -> None:
         config = recipe.objective.config
-        minibatches = draw_minibatches(
-            len(samples),
-            steps,
-            config.batch_size,
-            self._seed,
-            *purpose,
-            weights=sampling_weights(config, samples),
-        )
-        with seeded_torch(self._seed, "layers", *purpose):
-            chunk.train(samples, minibatches, recipe)
+        weights = sampling_weights(config, samples)
 
-    def _recipe(self, chunk: _Chunk, stage: Stage, purpose: tuple[int, ...]) -> Recipe:
+        def draw(purpose: tuple[int, ...]) -> Tensor:
+            return draw_minibatches(
+                len(samples), steps, config.batch_size, self._seed, *purpose, weights=weights
+            )
+
+        with seeded_torch(self._seed, "layers", *draws.purpose):
+            chunk.train(samples, draws.minibatches(draw), recipe)
+
+    def _recipe(self, chunk: _Chunk, stage: Stage, draws: Draws) -> Recipe:
         objective, genes, rows = stage.objective, self._genes, chunk.rows
         config = objective.config
         always = self._statistics if config.batch_norm.frozen else frozenset[str]()
@@ -159,13 +159,11 @@ class FineTuner:
                 for name in chunk.state
                 if name in named
             },
-            augment=_augment(config, self._seed, purpose),
+            augment=_augment(config, self._seed, draws.purpose),
             validation=self._data.validation if config.early_stopping else None,
         )
 
-    def _reestimate(
-        self, chunk: _Chunk, samples: Examples, recipe: Recipe, purpose: tuple[int, ...]
-    ) -> None:
+    def _reestimate(self, chunk: _Chunk, samples: Examples, recipe: Recipe, draws: Draws) -> None:
         """Measure running statistics anew where the objective does not freeze them, in one pass over the samples.
 
         All minibatches are of one size: of more samples than fit into one, a few may be left out.
@@ -186,12 +184,16 @@ class FineTuner:
             averages_statistics=True,
         )
         n_passes = math.ceil(len(samples) / STATISTICS_BATCH)
+
         # Drawn, because samples may come sorted by class; and beside the draws of training, which stay as they are.
-        minibatches = draw_minibatches(
-            len(samples), n_passes, len(samples) // n_passes, self._seed, "statistics", *purpose
-        )
-        with seeded_torch(self._seed, "statistics", *purpose):
-            chunk.train(samples, minibatches, only_statistics)
+        def draw(purpose: tuple[int, ...]) -> Tensor:
+            size = len(samples) // n_passes
+            return draw_minibatches(
+                len(samples), n_passes, size, self._seed, "statistics", *purpose
+            )
+
+        with seeded_torch(self._seed, "statistics", *draws.purpose):
+            chunk.train(samples, draws.minibatches(draw), only_statistics)
 
 
 def stage_examples(

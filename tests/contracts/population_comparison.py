@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from models.checkpoints import State
+from models.data.dataset import Examples
 from models.population.batched import is_batched
 from models.population.stacked_network import StackedNetwork
 from models.randomness import generator
@@ -107,8 +108,11 @@ def together(
     leaves = {name: state[name].requires_grad_() for name in trained}
     frozen = frozenset(shared)
     freezing = Freezing((frozen,) * N_CANDIDATES, dict.fromkeys(frozen, (True,) * N_CANDIDATES))
+    labels = torch.zeros(1, dtype=torch.int64)
     with stacked.bound(state, freezing) as bound:
-        outputs, input_gradient = _two_passes(x, lambda inputs: bound.run({"x": inputs}))
+        outputs, input_gradient = _two_passes(
+            x, lambda inputs: bound.run(Examples({"x": inputs}, labels))
+        )
     return Outcome(
         outputs,
         {name: _gradient(leaf) for name, leaf in leaves.items()},

@@ -176,7 +176,7 @@ def test_an_arm_replaces_the_learning_rate(plan: Plan) -> None:
 def test_a_chunk_of_two_fidelities_is_refused(plan: Plan) -> None:
     task = family_task(*CNN)
     one, two, *_ = candidates(task, STEPS)
-    with pytest.raises(ValueError, match="one fidelity, arm and replicate"):
+    with pytest.raises(ValueError, match="cannot be trained together"):
         evaluator(task, plan).evaluate([one, replace(two, fidelity=STEPS + 1)])
 
 

@@ -48,16 +48,35 @@ def test_a_later_batch_measures_only_what_is_new() -> None:
     assert [c.genome.bitstring for c in evaluator.measured] == ["0110", "1111", "0000"]
 
 
-def test_a_chunk_holds_one_fidelity_arm_and_replicate() -> None:
+@pytest.mark.parametrize(
+    ("mixes_replicates", "wanted"),
+    [
+        (False, {0: ["00", "10"], 1: ["01"], 2: ["11"]}),
+        (True, {0: ["00", "01", "10"], 1: ["11"]}),
+    ],
+)
+def test_a_chunk_holds_what_can_be_trained_together(
+    mixes_replicates: bool, wanted: dict[int, list[str]]
+) -> None:
     ledger = InMemoryLedger()
-    mixed = [*masks("00"), *masks("01", replicate=1), *masks("10"), *masks("11", arm=Arm(0.1))]
-    evaluator = HiddenMaskEvaluator(Genome.from_bitstring("01"))
-    recorded(ledger, chunk_size=8, evaluator=evaluator).measure("search", mixed)
+    mixed = [
+        *masks("00"),
+        *masks("01", replicate=1),
+        *masks("10"),
+        *masks("11", arm=Arm(0.1)),
+    ]
+    RecordedEvaluator(
+        HiddenMaskEvaluator(Genome.from_bitstring("01")),
+        ledger,
+        DecisionLog(ledger),
+        chunk_size=8,
+        mixes_replicates=mixes_replicates,
+    ).measure("search", mixed)
     chunks: dict[int, list[str]] = {}
     for row in ledger.rows():
         assert isinstance(row, EvaluationRow)
         chunks.setdefault(row.position.chunk, []).append(row.evaluation.candidate.genome.bitstring)
-    assert chunks == {0: ["00", "10"], 1: ["01"], 2: ["11"]}
+    assert chunks == wanted
 
 
 @pytest.mark.parametrize("n_rows_kept", range(6))
