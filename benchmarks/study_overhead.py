@@ -97,7 +97,11 @@ def search_once(
             compose(spec, decisions=decisions, folder=folder, surroundings=inputs)
         ) as bench:
             recorded = RecordedEvaluator(
-                bench.evaluator, ledger, decisions, chunk_size=bench.plan.candidates_at_once
+                bench.evaluator,
+                ledger,
+                decisions,
+                chunk_size=bench.plan.candidates_at_once,
+                mixes_replicates=bench.task.mixes_replicates,
             )
             ledger.seconds = 0.0
             timed = TimedOptimizer(build_optimizer(spec.optimizer, bench.problem, spec.seed))

@@ -72,6 +72,7 @@ def search_with_transfermask(
         ledger,
         decisions,
         chunk_size=bench.plan.candidates_at_once,
+        mixes_replicates=bench.task.mixes_replicates,
         listener=note,
     )
     proposing = build_optimizer(spec.optimizer, bench.problem, seed)

@@ -44,9 +44,9 @@ def machine_bytes() -> int:
 def candidate_bytes(network: nn.Module, objective: Objective, minibatch: Examples) -> int:
     """Memory that one more candidate in a chunk takes while it trains.
 
-    Counts its tensors, their gradients, what the optimizer keeps, the copies that L2-SP and early stopping keep, and
-    what the forward pass saves for the backward pass, all measured on one training step of a copy; saved views of one
-    tensor count once.
+    Counts its minibatch, its tensors, their gradients, what the optimizer keeps, the copies that L2-SP and early
+    stopping keep, and what the forward pass saves for the backward pass, all measured on one training step of a copy;
+    saved views of one tensor count once.
 
     Args:
         network: Not changed; it need not be on the device of ``minibatch``.
@@ -68,7 +68,7 @@ def candidate_bytes(network: nn.Module, objective: Objective, minibatch: Example
     own |= {x.untyped_storage().data_ptr() for x in given}
     with torch.random.fork_rng(), saved_tensors_hooks(note, lambda tensor: tensor):
         loss = objective.loss(trial(**minibatch.inputs), minibatch)
-    kept = [*trial.parameters(), *trial.buffers()]
+    kept = [*given, *trial.parameters(), *trial.buffers()]
     if leaves and loss.requires_grad:
         loss.backward()
         optimizer = build_training_optimizer(
