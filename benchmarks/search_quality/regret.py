@@ -1,9 +1,11 @@
 """How soon does a search know the best mask of a real task?  Replays on the measured tables, everybody alike.
 
 Regret is the true mean fitness of the best mask minus that of the mask a search would return if it ended now, in points
-of validation accuracy at the brief fidelity.  transfermask returns the best expectation, a peer its best score.
+of validation accuracy at the brief fidelity.  transfermask returns the best expectation, a peer its best score.  A search
+knows its budget, and may spend a small one otherwise than the first part of a large one.
 
     python -m benchmarks.search_quality.regret --optimizers genetic,annealing --seeds 100 --workers 2
+    python -m benchmarks.search_quality.regret --budget 50 --tables pixel_permutation_mlp
 """
 
 from __future__ import annotations
@@ -25,8 +27,7 @@ if TYPE_CHECKING:
     from benchmarks.search_quality.table_data import Table
 
 PROGRAM = "search_quality.regret"
-BUDGET = 200
-COUNTS = tuple(range(10, BUDGET + 1, 5))
+USUAL_BUDGET = 200
 SEEDS_OF_A_UNIT = 5
 WRITE_EVERY_SECONDS = 60.0
 
@@ -38,6 +39,17 @@ class Unit:
     table: str
     searcher: str
     seeds: tuple[int, ...]
+    budget: int
+
+
+def counts_of(budget: int) -> tuple[int, ...]:
+    """After how many evaluations a search is judged."""
+    return tuple(range(10, budget + 1, 5))
+
+
+def label_of(table: str, budget: int) -> str:
+    """Tells records apart."""
+    return table if budget == USUAL_BUDGET else f"{table}-{budget}"
 
 
 def measure(unit: Unit) -> tuple[Unit, list[dict[str, Any]]]:
@@ -49,12 +61,12 @@ def measure(unit: Unit) -> tuple[Unit, list[dict[str, Any]]]:
     rows = []
     for seed in unit.seeds:
         started = time.perf_counter()
-        evaluations = _search(unit.searcher, table, seed)
+        evaluations = _search(unit, table, seed)
         seconds = time.perf_counter() - started
         costs = np.cumsum([e.candidate.fidelity / table.brief_steps for e in evaluations])
         curve = [
             _regret(table, unit.searcher, evaluations[: int((costs <= count + 1e-9).sum())])
-            for count in COUNTS
+            for count in counts_of(unit.budget)
         ]
         found = found_in(evaluations)
         other = found.best_seen if is_ours(unit.searcher) else found.leader
@@ -70,18 +82,19 @@ def measure(unit: Unit) -> tuple[Unit, list[dict[str, Any]]]:
     return unit, rows
 
 
-def _search(searcher: str, table: Table, seed: int) -> tuple[Evaluation, ...]:
+def _search(unit: Unit, table: Table, seed: int) -> tuple[Evaluation, ...]:
     from benchmarks.search_quality.meter import retold
     from benchmarks.search_quality.peers import run_peer
     from benchmarks.search_quality.replay import run_study_on
     from benchmarks.search_quality.searchers import OURS
     from search.optimizer import SearchProblem
 
+    searcher, budget = unit.searcher, unit.budget
     if is_ours(searcher):
-        problem = SearchProblem(table.n_genes, table.brief_steps, BUDGET)
+        problem = SearchProblem(table.n_genes, table.brief_steps, budget)
         options = {"kind": searcher.removeprefix(OURS)}
         return run_study_on(table.evaluator(seed), options, problem, seed)
-    evaluations = run_peer(searcher, table.landscape(seed), table.n_genes, BUDGET, seed)
+    evaluations = run_peer(searcher, table.landscape(seed), table.n_genes, budget, seed)
     return retold(evaluations, table.brief_steps)
 
 
@@ -110,22 +123,24 @@ def units_of(arguments: argparse.Namespace) -> Iterator[Unit]:
                 n_seeds = min(n_seeds, arguments.slow_seeds)
             for first in range(1, n_seeds + 1, SEEDS_OF_A_UNIT):
                 last = min(n_seeds, first + SEEDS_OF_A_UNIT - 1)
-                yield Unit(table, searcher, tuple(range(first, last + 1)))
+                yield Unit(table, searcher, tuple(range(first, last + 1)), arguments.budget)
 
 
-def read_rows(table: str) -> dict[str, dict[int, Any]]:
+def read_rows(table: str, budget: int) -> dict[str, dict[int, Any]]:
     """What the record of a table holds: by searcher and seed."""
     from benchmarks.record import RESULTS
 
-    path = RESULTS / f"{PROGRAM}-{table}.json"
+    path = RESULTS / f"{PROGRAM}-{label_of(table, budget)}.json"
     if not path.exists():
         return {}
     searchers = json.loads(path.read_text(encoding="utf-8"))["figures"]["searchers"]
     return {name: {row["seed"]: row for row in rows} for name, rows in searchers.items()}
 
 
-def write(conditions: dict[str, str], table: str, rows: dict[str, dict[int, Any]]) -> None:
-    """Write the record and the figure of a table."""
+def write(
+    conditions: dict[str, str], table: str, budget: int, rows: dict[str, dict[int, Any]]
+) -> None:
+    """Write the record of a table and, for the usual budget, its figure."""
     from benchmarks.record import write_record
     from benchmarks.search_quality.regret_report import draw, render
     from benchmarks.search_quality.table_data import load_table
@@ -136,9 +151,12 @@ def write(conditions: dict[str, str], table: str, rows: dict[str, dict[int, Any]
         for name, own in ordered.items()
     }
     others = {name: [row["other"] for row in own] for name, own in ordered.items()}
-    text = render(table, load_table(table).summary(), COUNTS, curves, others)
-    write_record(conditions, {"counts": list(COUNTS), "searchers": ordered}, text, table)
-    draw(table, COUNTS, curves)
+    counts = counts_of(budget)
+    text = render(table, load_table(table).summary(), counts, curves, others)
+    figures = {"counts": list(counts), "searchers": ordered}
+    write_record(conditions, figures, text, label_of(table, budget))
+    if budget == USUAL_BUDGET:
+        draw(table, counts, curves)
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -157,6 +175,7 @@ def parse_arguments() -> argparse.Namespace:
         default=["random", "optuna_tpe", "nevergrad", "deap", "simanneal", "subtuning"],
         help="also: optuna_gp, which is slow",
     )
+    parser.add_argument("--budget", type=int, default=USUAL_BUDGET, help="evaluations of a search")
     parser.add_argument("--seeds", type=int, default=100, help="replays of each optimizer")
     parser.add_argument("--peer-seeds", type=int, default=100)
     parser.add_argument("--slow-seeds", type=int, default=20, help="of optuna_gp")
@@ -172,7 +191,8 @@ def main() -> None:
     from benchmarks.seed_workers import over_seed_processes
 
     conditions = conditions_of(PROGRAM)
-    recorded = {table: read_rows(table) for table in arguments.tables}
+    budget = arguments.budget
+    recorded = {table: read_rows(table, budget) for table in arguments.tables}
     units = list(units_of(arguments))
     if arguments.missing:
         units = [u for u in units if not set(u.seeds) <= set(recorded[u.table].get(u.searcher, {}))]
@@ -186,7 +206,7 @@ def main() -> None:
         print(f"{done}/{len(units)} {unit.table} {unit.searcher} {unit.seeds}", flush=True)
         if done == len(units) or time.monotonic() > written_at + WRITE_EVERY_SECONDS:
             for table in sorted(unwritten):
-                write(conditions, table, recorded[table])
+                write(conditions, table, budget, recorded[table])
             written_at = time.monotonic()
             unwritten.clear()
 

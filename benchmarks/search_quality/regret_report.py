@@ -17,7 +17,7 @@ from search.observations import FloatArray
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 N_RESAMPLES = 2000
-SHOWN_COUNTS = (25, 50, 100, 200)
+SHOWN_COUNTS = (25, 50, 100, 200, 500)
 RANDOM = "random"
 
 # Regret by replay and count, ``(seeds, counts)``.
@@ -32,17 +32,18 @@ def render(
     others: Mapping[str, Sequence[float]],
 ) -> str:
     """Regret after some counts, and the evaluations needed for what random search has at the end."""
+    shown = [count for count in SHOWN_COUNTS if count in counts]
     lines = [
         f"{table}: {summary}.",
         "",
         "| search | replays | "
-        + " | ".join(f"regret after {count}" for count in SHOWN_COUNTS)
+        + " | ".join(f"regret after {count}" for count in shown)
         + " | the other choice | evaluations for random's last regret |",
-        "|---|---|" + "---|" * (len(SHOWN_COUNTS) + 2),
+        "|---|---|" + "---|" * (len(shown) + 2),
     ]
     for name in sorted(curves, key=lambda name: (not is_ours(name), name)):
         own = curves[name]
-        cells = [show(over_seeds(own[:, counts.index(c)].tolist()), 2) for c in SHOWN_COUNTS]
+        cells = [show(over_seeds(own[:, counts.index(c)].tolist()), 2) for c in shown]
         cells.append(show(over_seeds(others[name]), 2))
         cells.append(_needed(counts, own, curves[RANDOM]) if RANDOM in curves else "")
         lines.append(f"| {name} | {len(own)} | " + " | ".join(cells) + " |")
