@@ -1,8 +1,8 @@
 """How soon does a search know the best mask of a real task?  Replays on the measured tables, everybody alike.
 
 Regret is the true mean fitness of the best mask minus that of the mask a search would return if it ended now, in points
-of validation accuracy at the brief fidelity.  transfermask returns the best expectation, a peer its best score.  A search
-knows its budget, and may spend a small one otherwise than the first part of a large one.
+of validation accuracy at the brief fidelity.  transfermask returns the best expectation, a peer its best score.  A
+search knows its budget, and may spend a small one otherwise than the first part of a large one.
 
     python -m benchmarks.search_quality.regret --optimizers genetic,annealing --seeds 100 --workers 2
     python -m benchmarks.search_quality.regret --budget 50 --tables pixel_permutation_mlp
