@@ -25,7 +25,7 @@ from models.genes import GenomeOptions, build_gene_map
 from models.layout import Recipe
 from models.population import build_layout
 from models.recipe.freezing import Freezing
-from models.recipe.minibatches import draw_minibatches
+from models.recipe.minibatches import Minibatches, draw_minibatches
 from models.surroundings import NOTHING
 from models.weights_source import state_shapes
 
@@ -63,7 +63,7 @@ def build_ways(side: int) -> dict[str, Callable[[], float]]:
                 for name, x in network.state_dict().items()
             }
             started = time.perf_counter()
-            layout.train(state, data, minibatches, recipe)
+            layout.train(state, data, Minibatches.common(minibatches), recipe)
             return (time.perf_counter() - started) / (N_CANDIDATES * STEPS)
 
         return run

@@ -171,14 +171,14 @@ class GraftEvaluator:
         """The chunk, filled up with its first candidate to a size of the plan."""
         first = candidates[0]
         for other in candidates:
-            if self._family(other) != self._family(first):
+            if self._trained_with(other) != self._trained_with(first):
                 raise ValueError(
                     f"a chunk of candidates that cannot be trained together has {first} and {other}"
                 )
         padding = self._plan.padded_size(len(candidates)) - len(candidates)
         return [*candidates, *[first] * padding]
 
-    def _family(self, candidate: Candidate) -> tuple[int, Arm, int | None]:
+    def _trained_with(self, candidate: Candidate) -> tuple[int, Arm, int | None]:
         """What the candidates of a chunk must have in common."""
         own = None if self._task.mixes_replicates else candidate.replicate
         return candidate.fidelity, candidate.arm, own
@@ -203,14 +203,16 @@ class GraftEvaluator:
                 Rows(genomes, tuple(rates) * len(candidates)),
                 steps=first.fidelity,
                 # Not only where they differ: a candidate's score must not depend on what else is in its chunk.
-                replicate=replicates if self._task.mixes_replicates else first.replicate,
+                replicates=replicates if self._task.mixes_replicates else first.replicate,
                 only_steps=only_steps,
             )
         return state, len(rates)
 
     def _grafted(self, genomes: Sequence[Genome], replicates: Sequence[int]) -> State:
         """Weights of a chunk before its training, ``(P, *shape)`` per tensor; each replicate has its target."""
-        keeps = torch.tensor([genome.keeps for genome in genomes], device=self._device)
+        keeps = torch.tensor(
+            [genome.keeps for genome in genomes], dtype=torch.bool, device=self._device
+        )
         grafted: State = {}
         for replicate in dict.fromkeys(replicates):
             # A fresh target is drawn for every chunk: while it trains, its memory is needed for better things.
@@ -219,9 +221,10 @@ class GraftEvaluator:
             )
             rows = [row for row, one in enumerate(replicates) if one == replicate]
             part = graft_population(target, self._source, self._task.genes, keeps[rows])
-            if len(rows) == len(replicates):
+            if len(rows) == len(replicates) and not self._task.mixes_replicates:
                 return part
-            for name, tensor in part.items():
+            for name in list(part):
+                tensor = part.pop(name)
                 shape = (len(replicates), *tensor.shape[1:])
                 grafted.setdefault(name, tensor.new_empty(shape))[rows] = tensor
         return grafted

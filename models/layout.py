@@ -12,6 +12,7 @@ from torch import Tensor
 from models.checkpoints import State
 from models.data.dataset import Examples
 from models.recipe.freezing import Freezing
+from models.recipe.minibatches import Minibatches
 from models.recipe.strategy import Objective
 
 # Samples times candidates per forward pass when nothing is trained: bounds memory, and fits into a processor's cache.
@@ -65,11 +66,8 @@ class Layout(Protocol):
     layers draw from torch's global generator, the same draws for every candidate.
     """
 
-    def train(self, state: State, data: Examples, minibatches: Tensor, recipe: Recipe) -> None:
-        """Run one training step per row of ``minibatches``; changes ``state`` in place.
-
-        ``minibatches`` is int64 ``(steps, batch)``, or ``(steps, P, batch)`` where candidates have draws of their own.
-        """
+    def train(self, state: State, data: Examples, minibatches: Minibatches, recipe: Recipe) -> None:
+        """Run one training step per minibatch; changes ``state`` in place."""
         ...
 
     def logits(self, state: State, part: Examples) -> Tensor:

@@ -29,6 +29,16 @@ def placed_network(network: nn.Module, device: torch.device, dtype: torch.dtype)
     return copy.deepcopy(network).to(device, dtype)
 
 
+def without_memory(network: nn.Module) -> nn.Module:
+    """Copy a network for its structure: no tensor of its modules takes memory."""
+    memo: dict[int, Tensor] = {}
+    for parameter in network.parameters():
+        memo[id(parameter)] = nn.Parameter(parameter.detach().to("meta"), parameter.requires_grad)
+    for buffer in network.buffers():
+        memo[id(buffer)] = buffer.to("meta")
+    return copy.deepcopy(network, memo)
+
+
 def placed_state(state: Mapping[str, Tensor], device: torch.device, dtype: torch.dtype) -> State:
     """Bring a state over; floating-point tensors are converted, counters are not."""
     return {

@@ -25,7 +25,6 @@ from models.plans.memory_need import MemoryNeed
 from models.plans.plan import Plan
 from models.randomness import derive_seed, seeded_torch
 from models.recipe.checks import check_recipe
-from models.recipe.mixing import can_mix_replicates
 from models.recipe.strategy import build_strategy
 from models.recipe.teachers import with_teachers
 from models.scoring.retention import Retention
@@ -46,7 +45,13 @@ from service.cost import (
     planned_work,
 )
 from service.model_folder import ModelPackage
-from service.planning import Workers, build_evaluator, commit_to_plan, keeping_artifacts
+from service.planning import (
+    Workers,
+    build_evaluator,
+    commit_to_plan,
+    keeping_artifacts,
+    mixes_replicates,
+)
 from service.priors import commit_to_priors
 from service.result import Document
 from service.source_task import check_source_task, read_retention
@@ -316,12 +321,7 @@ def set_up(
     Raises:
         InvalidInputError: The plan asks for several processes on a GPU, or for a task that cannot be sent to them.
     """
-    task = replace(
-        with_teachers(task, folder),
-        mixes_replicates=can_mix_replicates(
-            task.network, task.genes, task.strategy, task.data.train
-        ),
-    )
+    task = replace(with_teachers(task, folder), mixes_replicates=mixes_replicates(task, decisions))
     device = pick_device()
     artifacts = FinalArtifacts(folder / ARTIFACTS_FOLDER)
     workers = Workers(task, artifacts)

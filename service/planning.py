@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import copy
-
 import torch
 from torch import nn
 
 from models.devices import available_cores
 from models.evaluator import GraftEvaluator, Task
 from models.final_artifacts import FinalArtifacts
+from models.placement import without_memory
 from models.plans.memory import is_out_of_memory
 from models.plans.memory_need import shown_bytes
 from models.plans.memory_plan import available_bytes, candidate_bytes
@@ -20,6 +19,7 @@ from models.plans.rank_agreement import rank_correlation
 from models.plans.step_timing import step_milliseconds
 from models.population.stacked_network import StackedNetwork
 from models.recipe.fine_tuning import stage_examples
+from models.recipe.mixing import can_mix_replicates
 from models.workers.pool import PooledEvaluator, WorkerPool
 from search.decisions import Decision, DecisionLog
 from search.errors import InvalidInputError, UnsharableTaskError
@@ -95,6 +95,15 @@ def keeping_artifacts(
     return evaluator.keeping(artifacts)
 
 
+def mixes_replicates(task: Task, decisions: DecisionLog) -> bool:
+    """Whether chunks of a job hold several replicates: decided with its plan, once in its life."""
+    recorded = decisions.find(Position(PREPARING_PHASE), "plan")
+    if recorded is not None:
+        # Jobs of before this was possible have chunks of one.
+        return recorded.get("mixes_replicates") is True
+    return can_mix_replicates(task.network, task.genes, task.strategy, task.data.train)
+
+
 def commit_to_plan(
     task: Task,
     options: SearchOptions,
@@ -109,13 +118,14 @@ def commit_to_plan(
     """
 
     def choose() -> tuple[Decision, Decision]:
+        mixing: Decision = {"mixes_replicates": task.mixes_replicates}
         if isinstance(options.plan, Plan):
             _check_pinned(options.plan, task, device, workers)
-            return {"plan": options.plan.model_dump(mode="json"), "refusals": {}}, {}
+            return {"plan": options.plan.model_dump(mode="json"), "refusals": {}, **mixing}, {}
         outcome = measure_plans(task, options, device, workers)
         plan: dict[str, Json] = outcome.plan.model_dump(mode="json")
         refusals: dict[str, Json] = {**outcome.refusals}
-        return {"plan": plan, "refusals": refusals}, {**outcome.milliseconds}
+        return {"plan": plan, "refusals": refusals, **mixing}, {**outcome.milliseconds}
 
     decision = decisions.decide(Position(PREPARING_PHASE), "plan", choose)
     refusals = decision.get("refusals")
@@ -196,7 +206,7 @@ def _candidate_bytes(task: Task, device: torch.device) -> int:
 
 
 def _layers_left_to_vmap(network: nn.Module) -> dict[str, str]:
-    stacked = StackedNetwork(copy.deepcopy(network).to("meta"), channels_last=False)
+    stacked = StackedNetwork(without_memory(network), channels_last=False)
     return {f"stacked: {name or 'the network'}": why for name, why in stacked.reasons.items()}
 
 

@@ -21,6 +21,7 @@ from models.population.row_freezing import RowFreezing
 from models.population.scratch_buffers import ScratchBuffers
 from models.population.settled_buffers import SettledBuffers
 from models.population.stopping import mean_losses
+from models.recipe.minibatches import Minibatches
 
 
 class LoopLayout:
@@ -45,16 +46,15 @@ class LoopLayout:
             name: weight for name, weight in network.named_parameters() if weight.requires_grad
         }
 
-    def train(self, state: State, data: Examples, minibatches: Tensor, recipe: Recipe) -> None:
+    def train(self, state: State, data: Examples, minibatches: Minibatches, recipe: Recipe) -> None:
         """Load, train and store each candidate in turn."""
         for row, frozen in enumerate(recipe.freezing.frozen):
             if frozen.issuperset(state):
                 continue
             self._load(state, row)
-            own = minibatches if minibatches.ndim == 2 else minibatches[:, row]
             # Forked, so that every candidate has the same draws.
             with torch.random.fork_rng():
-                self._train_loaded(data, own, recipe.of([row]))
+                self._train_loaded(data, minibatches.of_one(row), recipe.of([row]))
             self._network.zero_grad(set_to_none=True)
             trained = self._network.state_dict()
             for name in state.keys() - frozen:
@@ -70,7 +70,7 @@ class LoopLayout:
             rows.append(self._applied(part))
         return torch.stack(rows)
 
-    def _train_loaded(self, data: Examples, minibatches: Tensor, recipe: Recipe) -> None:
+    def _train_loaded(self, data: Examples, minibatches: Minibatches, recipe: Recipe) -> None:
         self._scratch.restore()
         freezing = recipe.freezing
         with training_mode(self._network, recipe) as begin:

@@ -9,6 +9,7 @@ from torch import Tensor
 from models.data.dataset import Examples
 from models.layout import Augment
 from models.population.batched import cover
+from models.recipe.minibatches import Minibatches
 
 
 class Source(Protocol):
@@ -25,22 +26,22 @@ class MinibatchSource:
     What must happen anew in every step, outside a captured graph, is in ``feed``; what can be replayed in ``examples``.
     """
 
-    def __init__(self, data: Source, indices: Tensor, augment: Augment | None) -> None:
+    def __init__(self, data: Source, minibatches: Minibatches, augment: Augment | None) -> None:
         """Bind the samples and the plan.
 
         Args:
             data: What samples are taken from.
-            indices: int64 ``(steps, batch)``, or ``(steps, P, batch)``, on the device of the samples.
+            minibatches: On the device of the samples.
             augment: Changes minibatches, if anything does.
         """
-        self._data, self._indices, self._augment = data, indices, augment
+        self._data, self._minibatches, self._augment = data, minibatches, augment
 
     def __len__(self) -> int:
-        return len(self._indices)
+        return len(self._minibatches)
 
     def feed(self, step: int) -> dict[str, Tensor]:
         """Give the tensors that distinguish one step from the others."""
-        indices = self._indices[step]
+        indices = self._minibatches.step(step)
         if self._augment is None:
             return {"indices": indices}
         minibatch = self._augment(step, self._data.take(indices))

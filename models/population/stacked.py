@@ -24,6 +24,7 @@ from models.population.stacked_network import BoundNetwork, StackedNetwork
 from models.population.stopping import mean_losses
 from models.population.torch_switches import slow_rules_unmentioned
 from models.recipe.freezing import nothing_frozen
+from models.recipe.minibatches import Minibatches
 
 
 class StackedLayout:
@@ -46,24 +47,23 @@ class StackedLayout:
         self._stacked = StackedNetwork(network, channels_last=channels_last)
 
     @slow_rules_unmentioned()
-    def train(self, state: State, data: Examples, minibatches: Tensor, recipe: Recipe) -> None:
+    def train(self, state: State, data: Examples, minibatches: Minibatches, recipe: Recipe) -> None:
         """Train all candidates with one optimizer over the stacked leaves."""
         groups = same_prefix(recipe.freezing)
         if len(groups) == 1:
             self._train_group(state, data, minibatches, recipe)
             return
         for rows in groups:
-            index = torch.tensor(rows, device=minibatches.device)
+            index = torch.tensor(rows, device=data.labels.device)
             part = {name: tensor[index] for name, tensor in state.items()}
-            own = minibatches if minibatches.ndim == 2 else minibatches[:, index]
             # Forked, so that every group has the same draws.
             with torch.random.fork_rng():
-                self._train_group(part, data, own, recipe.of(rows))
+                self._train_group(part, data, minibatches.of(rows), recipe.of(rows))
             for name, tensor in part.items():
                 state[name][index] = tensor
 
     def _train_group(
-        self, state: State, data: Examples, minibatches: Tensor, recipe: Recipe
+        self, state: State, data: Examples, minibatches: Minibatches, recipe: Recipe
     ) -> None:
         self._scratch.restore()
         network, objective = self._stacked.network, recipe.objective
@@ -71,7 +71,7 @@ class StackedLayout:
         device = data.labels.device
         with training_mode(network, recipe) as begin:
             mixed = self._gated_elsewhere(evaluate_where_frozen(network, recipe.freezing), device)
-            cached = self._cached_modules(recipe) if minibatches.ndim == 2 else {}
+            cached = self._cached_modules(recipe) if minibatches.draw_of is None else {}
             cache = PrefixCache(cached, len(data))
             with (
                 gates(network, mixed, device) as flags,

@@ -19,6 +19,7 @@ from models.population.modes import looking, training_mode
 from models.population.scratch_buffers import ScratchBuffers
 from models.population.stopping import mean_losses
 from models.population.torch_switches import slow_rules_unmentioned
+from models.recipe.minibatches import Minibatches
 
 
 class VmapLayout:
@@ -39,7 +40,7 @@ class VmapLayout:
         self._statistics = frozenset[str]().union(*running_statistics(network).values())
 
     @slow_rules_unmentioned()
-    def train(self, state: State, data: Examples, minibatches: Tensor, recipe: Recipe) -> None:
+    def train(self, state: State, data: Examples, minibatches: Minibatches, recipe: Recipe) -> None:
         """Train all candidates with one optimizer over the stacked leaves."""
         self._scratch.restore()
         network, objective = self._network, recipe.objective

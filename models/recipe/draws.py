@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from models.recipe.minibatches import Minibatches
+
 
 @dataclass(frozen=True, slots=True)
 class Draws:
@@ -27,19 +29,17 @@ class Draws:
         first = self.replicates if isinstance(self.replicates, int) else self.replicates[0]
         return self._purpose(first)
 
-    def minibatches(self, draw: Callable[[tuple[int, ...]], Tensor]) -> Tensor:
+    def minibatches(self, draw: Callable[[tuple[int, ...]], Tensor]) -> Minibatches:
         """Draw minibatches.
 
         Args:
             draw: Gives those of one replicate, int64 ``(steps, batch)``, from what names its stream.
-
-        Returns:
-            int64 ``(steps, batch)``, or ``(steps, P, batch)`` where candidates have draws of their own.
         """
         if isinstance(self.replicates, int):
-            return draw(self._purpose(self.replicates))
-        drawn = {one: draw(self._purpose(one)) for one in set(self.replicates)}
-        return torch.stack([drawn[one] for one in self.replicates], dim=1)
+            return Minibatches.common(draw(self._purpose(self.replicates)))
+        different = list(dict.fromkeys(self.replicates))
+        indices = torch.stack([draw(self._purpose(replicate)) for replicate in different])
+        return Minibatches(indices, torch.tensor([different.index(r) for r in self.replicates]))
 
     def _purpose(self, replicate: int) -> tuple[int, ...]:
         # The first stage alone draws as a training of one stage does.

@@ -19,7 +19,7 @@ from models.recipe.augmentation import Augmenter
 from models.recipe.class_weights import balanced_draws, sample_weights
 from models.recipe.draws import Draws
 from models.recipe.freezing import Freezing, tensors_kept
-from models.recipe.minibatches import draw_minibatches
+from models.recipe.minibatches import Minibatches, draw_minibatches
 from models.recipe.options import RecipeOptions
 from models.recipe.strategy import TEACHER, WEIGHTS, Objective, Stage, Strategy, steps_by_stage
 from search.genome import Genome
@@ -53,8 +53,8 @@ class _Chunk:
     rows: Rows
     moved: set[str] = field(default_factory=set)
 
-    def train(self, samples: Examples, minibatches: Tensor, recipe: Recipe) -> None:
-        """Run one training step per row of ``minibatches``."""
+    def train(self, samples: Examples, minibatches: Minibatches, recipe: Recipe) -> None:
+        """Run one training step per minibatch."""
         freezing = replace(recipe.freezing, moved=frozenset(self.moved))
         self.layout.train(
             self.state,
@@ -102,7 +102,7 @@ class FineTuner:
         rows: Rows,
         *,
         steps: int,
-        replicate: int | tuple[int, ...],
+        replicates: int | tuple[int, ...],
         only_steps: bool = False,
     ) -> None:
         """Train a chunk.
@@ -112,13 +112,13 @@ class FineTuner:
             state: ``(P, *shape)`` per tensor; changed in place.
             rows: What distinguishes the candidates.
             steps: Over all stages.
-            replicate: Of the draws; a tuple where every candidate has minibatches of its own replicate, which only a
-                training can have that draws nothing else.
+            replicates: Of the draws: one for the whole chunk; or each candidate's own, which only a training can have
+                that draws nothing but minibatches (``models/recipe/mixing.py``).
             only_steps: For timing: leave out what takes its time once, however many steps there are.
         """
         chunk = _Chunk(layout, state, rows)
         for number, (stage, stage_steps) in enumerate(steps_by_stage(self._strategy, steps)):
-            draws = Draws(replicate, number)
+            draws = Draws(replicates, number)
             samples = self._samples[number]
             recipe = self._recipe(chunk, stage, draws)
             reestimate = stage.objective.config.batch_norm.reestimate
@@ -184,16 +184,13 @@ class FineTuner:
             averages_statistics=True,
         )
         n_passes = math.ceil(len(samples) / STATISTICS_BATCH)
-
         # Drawn, because samples may come sorted by class; and beside the draws of training, which stay as they are.
-        def draw(purpose: tuple[int, ...]) -> Tensor:
-            size = len(samples) // n_passes
-            return draw_minibatches(
-                len(samples), n_passes, size, self._seed, "statistics", *purpose
-            )
-
-        with seeded_torch(self._seed, "statistics", *draws.purpose):
-            chunk.train(samples, draws.minibatches(draw), only_statistics)
+        purpose: tuple[str | int, ...] = ("statistics", *draws.purpose)
+        minibatches = draw_minibatches(
+            len(samples), n_passes, len(samples) // n_passes, self._seed, *purpose
+        )
+        with seeded_torch(self._seed, *purpose):
+            chunk.train(samples, Minibatches.common(minibatches), only_statistics)
 
 
 def stage_examples(

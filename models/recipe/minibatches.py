@@ -3,11 +3,53 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from models.randomness import generator
+
+
+@dataclass(frozen=True, slots=True)
+class Minibatches:
+    """The minibatches of a chunk's training.
+
+    Attributes:
+        indices: int64 ``(D, steps, batch)``: of ``D`` draws.
+        draw_of: int64 ``(P,)``: the draw of each candidate; None where all have the only one.
+    """
+
+    indices: Tensor
+    draw_of: Tensor | None = None
+
+    @classmethod
+    def common(cls, indices: Tensor) -> Minibatches:
+        """The same for all candidates, from int64 ``(steps, batch)``."""
+        return cls(indices.unsqueeze(0))
+
+    def __len__(self) -> int:
+        return self.indices.shape[1]
+
+    def to(self, device: torch.device) -> Minibatches:
+        """Bring them to the device of the samples."""
+        draw_of = None if self.draw_of is None else self.draw_of.to(device)
+        return Minibatches(self.indices.to(device), draw_of)
+
+    def of(self, rows: Sequence[int]) -> Minibatches:
+        """Those of some of the candidates, in a chunk of their own."""
+        return self if self.draw_of is None else Minibatches(self.indices, self.draw_of[rows])
+
+    def of_one(self, row: int) -> Minibatches:
+        """Those of one candidate that is trained by itself."""
+        draw = 0 if self.draw_of is None else int(self.draw_of[row])
+        return Minibatches(self.indices[draw : draw + 1])
+
+    def step(self, number: int) -> Tensor:
+        """Samples of one step: ``(batch,)`` for all candidates, or ``(P, batch)``, of each its own."""
+        drawn = self.indices[:, number]
+        return drawn[0] if self.draw_of is None else drawn[self.draw_of]
 
 
 def draw_minibatches(

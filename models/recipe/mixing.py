@@ -1,12 +1,12 @@
 """Whether candidates at different replicates can be trained in one chunk: where only their minibatches differ.
 
-What a network draws itself (dropout, say) and what augmentation draws is drawn once for a whole chunk, and what all
-candidates freeze is computed once for all of them: with either, a chunk has one replicate.
+What a network draws itself (dropout, say) and what augmentation draws is drawn once for a whole chunk; what all
+candidates freeze is taken to be equal where it was grafted alike, which a target drawn anew at every replicate is not.
+With any of them a chunk has one replicate.
 """
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,13 +18,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from models.data.dataset import Examples
 from models.genes import GeneMap
 from models.layout import Recipe
+from models.placement import without_memory
+from models.population.lending import LentTensors
+from models.population.minibatch_source import seen_by_one
 from models.population.modes import training_mode
 from models.recipe.freezing import nothing_frozen
-from models.recipe.strategy import Stage, Strategy
+from models.recipe.strategy import Objective, Strategy
 from search.genome import keep_all, transfer_all
 
-# Of a forward pass that only shows what is called; a normalisation needs more than one.
-N_SAMPLES = 2
 # Arguments of a random function that make it one; with 0 it draws nothing.
 PROBABILITIES = ("p", "dropout_p", "dropout")
 
@@ -32,36 +33,64 @@ PROBABILITIES = ("p", "dropout_p", "dropout")
 def can_mix_replicates(
     network: nn.Module, genes: GeneMap, strategy: Strategy, train: Examples
 ) -> bool:
-    """Whether minibatches are all that a training draws, and nothing is frozen.
+    """Whether minibatches are all that a training draws, nothing is frozen, and candidates can have their own.
+
+    The network is watched on a copy without memory.  What it draws by other means than torch's, or only at other steps
+    or in its backward pass, is not seen; nor would it be repeatable.
 
     Args:
-        network: For its structure; not changed, and without memory for its weights if need be.
+        network: For its structure; not changed.
         genes: Which tensors are kept or transferred as one.
         strategy: What training does.
         train: The training part.
     """
-    pure = (keep_all(genes.n_genes), transfer_all(genes.n_genes))
-    for stage in strategy.stages:
-        objective = stage.objective
-        freezes = any(objective.frozen(genes, genome) for genome in pure)
-        if freezes or objective.config.augmentation:
-            return False
-    without_memory = copy.deepcopy(network).to("meta")
-    samples = train.take(torch.arange(min(N_SAMPLES, len(train)), device=train.labels.device))
-    inputs = {name: x.to("meta") for name, x in samples.inputs.items()}
-    return not any(_draws(without_memory, stage, inputs) for stage in strategy.stages)
-
-
-def _draws(network: nn.Module, stage: Stage, inputs: Mapping[str, torch.Tensor]) -> bool:
-    """Whether a training step of the network draws random numbers; True where that cannot be seen."""
-    recipe = Recipe(stage.objective, (0.0,), nothing_frozen(1))
-    watch = _RandomCalls()
+    if any(_shares(stage.objective, genes) for stage in strategy.stages):
+        return False
     try:
-        with torch.no_grad(), training_mode(network, recipe), watch:
+        with torch.random.fork_rng():
+            return all(
+                _takes_own_samples(without_memory(network), stage.objective, genes, train)
+                for stage in strategy.stages
+            )
+    except Exception:  # noqa: BLE001 - whatever a user's network cannot do without numbers, or for several candidates
+        return False
+
+
+def _shares(objective: Objective, genes: GeneMap) -> bool:
+    """Whether candidates of one chunk share what differs between replicates."""
+    config = objective.config
+    pure = (keep_all(genes.n_genes), transfer_all(genes.n_genes))
+    freezes = any(objective.frozen(genes, genome) for genome in pure)
+    statistics = config.batch_norm.frozen or config.batch_norm.reestimate != "never"
+    return freezes or statistics or bool(config.augmentation)
+
+
+def _takes_own_samples(
+    network: nn.Module, objective: Objective, genes: GeneMap, train: Examples
+) -> bool:
+    """Whether a training step draws nothing, seen on one candidate; raises where two cannot have their own samples."""
+    size = min(objective.config.batch_size, len(train))
+    taken = train.take(torch.arange(size, device=train.labels.device))
+    inputs = {name: x.to("meta") for name, x in taken.inputs.items()}
+    recipe = Recipe(objective, (0.0, 0.0), nothing_frozen(2))
+    watch = _RandomCalls()
+    with training_mode(network, recipe):
+        with watch:
             network(**inputs)
-    except Exception:  # noqa: BLE001 - whatever a user's network cannot do without numbers
-        return True
-    return watch.found
+        if watch.found:
+            return False
+        tensors = {**dict(network.named_parameters()), **dict(network.named_buffers())}
+        state = {
+            name: tensors[name].detach().expand(2, *tensors[name].shape).clone()
+            for name in genes.tensors
+        }
+        both = Examples(
+            {name: x.expand(2, *x.shape) for name, x in inputs.items()},
+            taken.labels.to("meta").expand(2, size),
+        )
+        lent = LentTensors(network, state)
+        lent.for_each_candidate(lambda: network(**seen_by_one(both).inputs))
+    return True
 
 
 class _RandomCalls(TorchDispatchMode):
@@ -92,6 +121,6 @@ def _is_random(func: OpOverload, args: tuple[Any, ...], options: Mapping[str, An
         return False
     for place, argument in enumerate(func._schema.arguments):
         if argument.name in PROBABILITIES:
-            default = options.get(argument.name, argument.default_value)
-            return bool(args[place] if place < len(args) else default)
+            named = options.get(argument.name, argument.default_value)
+            return bool(args[place] if place < len(args) else named)
     return True

@@ -107,7 +107,7 @@ def _trained(task: Task, teacher: Teacher, layout: LoopLayout) -> State:
     training = LabelTraining(teacher.recipe)
     tuner = FineTuner(task.network, task.genes, task.data, training, task.seed, {})
     rows = Rows((genome,), teacher.recipe.learning_rates[:1])
-    tuner.train(layout, state, rows, steps=teacher.steps, replicate=TEACHER_REPLICATE)
+    tuner.train(layout, state, rows, steps=teacher.steps, replicates=TEACHER_REPLICATE)
     return state
 
 

@@ -119,6 +119,12 @@ def _whole_attention(owner: Owner, x: Tensor, **options: Any) -> Tensor:
     return result
 
 
+def _looked_up(x: Tensor, table: Tensor, **options: Any) -> Tensor:
+    """Rows of a table by indices that depend on the input."""
+    indices = (4 * x.detach()).abs().long() % 8
+    return functional.embedding(indices, table, **options) * x.unsqueeze(-1)
+
+
 POOLED: list[tuple[int, ...]] = [IMAGES, IMAGES[1:]]
 # By the ordinary function.
 CASES: Mapping[Any, list[Case]] = {
@@ -178,6 +184,12 @@ CASES: Mapping[Any, list[Case]] = {
         ),
         Case(VECTORS, lambda o, x: functional.linear(x, torch.eye(8).to(x), o.weight[0].to(x))),
         Case(VECTORS, lambda _, x: functional.linear(x, torch.ones(3, 8).to(x))),
+    ],
+    functional.embedding: [
+        Case(VECTORS, lambda o, x: _looked_up(x, o.weight.to(x))),
+        Case(VECTORS, lambda o, x: _looked_up(x, o.weight.to(x), padding_idx=1)),
+        Case((8,), lambda o, x: _looked_up(x, o.weight.to(x), padding_idx=-8)),
+        Case(VECTORS, lambda _, x: _looked_up(x, torch.eye(8).to(x), padding_idx=2)),
     ],
     torch._weight_norm: [
         Case((4, 6, 8), lambda o, x: torch._weight_norm(x, o.slopes.to(x).view(4, 1, 1))),

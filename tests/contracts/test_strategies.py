@@ -160,7 +160,7 @@ def test_what_is_frozen_stays_bit_for_bit_and_all_else_changes(example: dict[str
     objectives = [stage.objective for stage in learnable.strategy.stages]
     for layout in LAYOUTS:
         state = {name: tensor.clone() for name, tensor in before.items()}
-        tuner.train(build_layout(layout, learnable.network), state, rows, steps=4, replicate=0)
+        tuner.train(build_layout(layout, learnable.network), state, rows, steps=4, replicates=0)
         for row, genome in enumerate(genomes):
             frozen = frozenset.intersection(
                 *(objective.frozen(learnable.genes, genome) for objective in objectives)

@@ -141,7 +141,7 @@ def tuned(
             state,
             rows,
             steps=steps,
-            replicate=replicate,
+            replicates=replicate,
         )
     return state
 

@@ -18,6 +18,7 @@ from models.layout import SCORING_BATCH
 from models.plans.plan import Plan
 from models.population import LayoutName, build_layout
 from models.recipe.freezing import nothing_frozen
+from models.recipe.minibatches import Minibatches
 from search.evaluation import Candidate, Evaluation
 from tests.models.small_task import (
     IMAGES,
@@ -137,7 +138,10 @@ def test_keep_all_equals_ordinary_training_of_the_target(
         loss.backward()
         optimizer.step()
     build_layout(layout, build_network(*NETWORKS["cnn_batch"]), channels_last=channels_last).train(
-        population, data, minibatches.view(2, 8), plain_recipe(nothing_frozen(1))
+        population,
+        data,
+        Minibatches.common(minibatches.view(2, 8)),
+        plain_recipe(nothing_frozen(1)),
     )
     for name, tensor in network.state_dict().items():
         torch.testing.assert_close(population[name][0], tensor)
@@ -153,7 +157,7 @@ def test_each_candidate_has_its_own_running_statistics(
     build_layout(layout, build_network(*NETWORKS["cnn_batch"]), channels_last=channels_last).train(
         population,
         examples(24),
-        torch.arange(8).view(1, 8),
+        Minibatches.common(torch.arange(8).view(1, 8)),
         plain_recipe(nothing_frozen(2)),
     )
     assert not torch.equal(population["norm2.running_mean"][0], population["norm2.running_mean"][1])
@@ -186,7 +190,7 @@ def test_training_leaves_plain_tensors(layout: LayoutName, channels_last: bool) 
     }
     data = Examples({"x": torch.randn(8, *IMAGES.inputs["x"])}, torch.arange(8) % N_CLASSES)
     build_layout(layout, network, channels_last=channels_last).train(
-        state, data, torch.arange(8).view(1, 8), plain_recipe(nothing_frozen(2))
+        state, data, Minibatches.common(torch.arange(8).view(1, 8)), plain_recipe(nothing_frozen(2))
     )
     assert not any(tensor.requires_grad for tensor in state.values())
 

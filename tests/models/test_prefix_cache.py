@@ -16,6 +16,7 @@ from models.population.prefix_cache import frozen_modules
 from models.population.prefix_groups import same_prefix
 from models.randomness import seeded_torch
 from models.recipe.freezing import Freezing
+from models.recipe.minibatches import Minibatches
 from tests.models.small_task import N_CLASSES, examples, plain_recipe
 
 SIZE, SAMPLES = 4, 16
@@ -70,7 +71,7 @@ def trained(name: LayoutName, bits: Sequence[bool], dropout: float = 0.0) -> Sta
     layout = build_layout(name, network)
     recipe = plain_recipe(freezing(bits))
     with seeded_torch(2):
-        layout.train(state, data(), MINIBATCHES, recipe)
+        layout.train(state, data(), Minibatches.common(MINIBATCHES), recipe)
     return state
 
 

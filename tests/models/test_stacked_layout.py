@@ -17,6 +17,7 @@ from models.population import LayoutName, build_layout
 from models.population.stacked_network import StackedNetwork
 from models.randomness import generator
 from models.recipe.freezing import nothing_frozen
+from models.recipe.minibatches import Minibatches
 from tests.contracts.population_comparison import N_CANDIDATES, assert_agree, population
 from tests.models.image_networks import Chain, Patches, Viewed
 from tests.models.odd_networks import (
@@ -40,7 +41,7 @@ def train(layout: Layout, state: State, x: Tensor, name: str = "x") -> State:
     data = Examples({name: x}, torch.arange(len(x)) % N_CLASSES)
     recipe = plain_recipe(nothing_frozen(N_CANDIDATES))
     torch.manual_seed(0)
-    layout.train(state, data, torch.arange(len(x)).view(2, -1), recipe)
+    layout.train(state, data, Minibatches.common(torch.arange(len(x)).view(2, -1)), recipe)
     return {**state, "logits": layout.logits(state, data)}
 
 

@@ -14,6 +14,7 @@ from models.data.dataset import Examples
 from models.population import LayoutName, build_layout
 from models.randomness import generator
 from models.recipe.freezing import Freezing, nothing_frozen
+from models.recipe.minibatches import Minibatches
 from tests.contracts.population_comparison import N_CANDIDATES, assert_agree, population
 from tests.models.image_networks import IMAGE_NETWORKS
 from tests.models.odd_networks import N_CLASSES, ODD_NETWORKS
@@ -48,7 +49,7 @@ def trained(
     recipe = plain_recipe(freezing)
     computed = build_layout(layout, network, channels_last=channels_last)
     torch.manual_seed(0)
-    computed.train(state, data, minibatches, recipe)
+    computed.train(state, data, Minibatches.common(minibatches), recipe)
     return state | {"logits": computed.logits(state, data)}
 
 

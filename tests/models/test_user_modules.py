@@ -11,6 +11,7 @@ from models.plans.plan import Plan
 from models.population import build_layout
 from models.population.scratch_buffers import ScratchBuffers
 from models.recipe.freezing import nothing_frozen
+from models.recipe.minibatches import Minibatches
 from search.evaluation import Candidate
 from search.genome import keep_all, transfer_all
 from tests.models.small_task import LOOP, N_CLASSES, VMAP, build_task, evaluator, plain_recipe
@@ -61,7 +62,7 @@ def test_weights_that_the_network_freezes_stay_as_they_were_in_every_plan(plan: 
     layout.train(
         state,
         task.data.train,
-        torch.arange(24).view(3, 8),
+        Minibatches.common(torch.arange(24).view(3, 8)),
         plain_recipe(nothing_frozen(1)),
     )
     assert torch.equal(state["first.weight"], before["first.weight"])

@@ -13,10 +13,11 @@ from torch import Tensor, nn
 from models.devices import pick_device
 from models.evaluator import Task
 from models.plans.plan import Plan
-from search.decisions import DecisionLog
+from search.decisions import Decision, DecisionLog
 from search.errors import InvalidInputError
-from search.ledger import JsonLinesLedger
-from service.planning import Workers, commit_to_plan, measure_plans
+from search.learning_rate import PREPARING_PHASE
+from search.ledger import InMemoryLedger, JsonLinesLedger, Position
+from service.planning import Workers, commit_to_plan, measure_plans, mixes_replicates
 from service.spec import SearchOptions
 from tests.models.small_task import CPU, N_CLASSES, build_task, family_task
 
@@ -92,6 +93,22 @@ def test_layers_that_a_stacked_plan_leaves_to_vmap_are_told() -> None:
     outcome = measure_plans(task, options(), CPU, Workers(task, None))
     if outcome.plan.layout == "stacked":
         assert "has no population layer" in outcome.refusals["stacked: the network"]
+
+
+@pytest.mark.parametrize("recorded", [True, False, None])
+def test_whether_a_job_mixes_replicates_is_decided_with_its_plan(recorded: bool | None) -> None:
+    task, ledger = family_task("mlp", {"hidden": [4]}), InMemoryLedger()
+    assert mixes_replicates(task, DecisionLog(ledger))
+    pinned = options(plan={"layout": "stacked", "chunks": [1, 4], "threads": 1})
+    if recorded is None:
+        # Written before there was a choice.
+        plan = pinned.plan.model_dump(mode="json") if isinstance(pinned.plan, Plan) else None
+        value: Decision = {"plan": plan, "refusals": {}}
+        DecisionLog(ledger).record(Position(PREPARING_PHASE), "plan", value, {})
+    else:
+        job = replace(task, mixes_replicates=recorded)
+        commit_to_plan(job, pinned, CPU, DecisionLog(ledger), Workers(job, None))
+    assert mixes_replicates(task, DecisionLog(ledger)) is (recorded is True)
 
 
 def test_a_plan_is_measured_once_in_the_life_of_a_job(

@@ -1,18 +1,16 @@
-"""Embeddings of all candidates: one look-up in their tables under each other."""
+"""Embeddings of all candidates, as the function of a population."""
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
-from torch.nn.functional import embedding
 
-from models.population.batched import cover, is_batched, uncover
+from models.population.functions.embedding import rows_of_tables
 from models.population.population_layer import PopulationLayer, stands_for
 
 
 @stands_for(nn.Embedding)
 class PopulationEmbedding(PopulationLayer):
-    """Row ``i`` of candidate ``p`` is row ``p * V + i`` of the common table."""
+    """Tables under each other."""
 
     @classmethod
     def refusal(cls, layer: nn.Module) -> str | None:
@@ -24,13 +22,4 @@ class PopulationEmbedding(PopulationLayer):
 
     def together(self, input: Tensor) -> Tensor:
         """Give ``(*, width)`` for indices ``(*)``."""
-        table = self.stacked["weight"]
-        size, rows, _ = table.shape
-        own = uncover(input, 0) if is_batched(input) else input.unsqueeze(0)
-        offsets = torch.arange(0, size * rows, rows, device=own.device)
-        found = embedding(own + offsets.view(-1, *[1] * (own.ndim - 1)), table.flatten(0, 1))
-        if self.layer.padding_idx is not None:
-            # The row for padding is read, but not trained.
-            is_padding = (own == self.layer.padding_idx).unsqueeze(-1)
-            found = torch.where(is_padding, found.detach(), found)
-        return cover(found, 0)
+        return rows_of_tables(input, self.stacked["weight"], self.layer.padding_idx)

@@ -14,6 +14,7 @@ from models.finetuning.full import FullConfig, FullFineTuning
 from models.layout import Recipe
 from models.population import LayoutName, build_layout
 from models.recipe.freezing import nothing_frozen
+from models.recipe.minibatches import Minibatches
 from tests.models.huggingface.cases import examples_of, network_of, shape_of
 
 N_CANDIDATES, N_SAMPLES = 3, 8
@@ -41,7 +42,7 @@ def trained(model_type: str, layout: LayoutName, *, channels_last: bool = False)
         FullFineTuning(FullConfig()), (0.01,) * N_CANDIDATES, nothing_frozen(N_CANDIDATES)
     )
     torch.manual_seed(0)
-    computed.train(state, data, minibatches, recipe)
+    computed.train(state, data, Minibatches.common(minibatches), recipe)
     return state | {"logits": computed.logits(state, data)}
 
 

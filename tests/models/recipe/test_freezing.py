@@ -22,6 +22,7 @@ from models.plans.plan import Plan
 from models.population import LayoutName, build_layout, rated_optimizer
 from models.population.gated_norm import gated_batch_norm, gates
 from models.recipe.freezing import Freezing, tensors_kept
+from models.recipe.minibatches import Minibatches
 from models.recipe.training_optimizer import (
     ParameterGroup,
     TrainingOptimizerConfig,
@@ -98,7 +99,7 @@ def trained(task: Task, layout: LayoutName, genomes: Sequence[Genome]) -> tuple[
     recipe = Recipe(
         task.strategy.stages[0].objective, (0.01,) * len(genomes), freezing_of(task, genomes)
     )
-    minibatches = torch.arange(24).view(3, 8)
+    minibatches = Minibatches.common(torch.arange(24).view(3, 8))
     build_layout(layout, task.network).train(state, task.data.train, minibatches, recipe)
     return before, state
 
