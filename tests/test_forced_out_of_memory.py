@@ -6,11 +6,13 @@ import json
 import os
 import subprocess
 import sys
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
 
 import transfermask
+from search.final import FINAL_PHASE
 from search.ledger import DecisionRow, JsonLinesLedger, canonical_json
 
 SPEC = {
@@ -62,6 +64,13 @@ def search_with_little_memory(folder: Path) -> str:
     return ran.stdout.strip()
 
 
+def is_final_chunk(line: str) -> bool:
+    """Whether a line of a ledger holds evaluations of the final."""
+    return any(
+        row["type"] == "evaluation" and row["phase"] == FINAL_PHASE for row in json.loads(line)
+    )
+
+
 @pytest.mark.usefixtures("blank_report")
 def test_chunks_that_do_not_fit_are_halved_in_the_ledger_and_replayed(tmp_path: Path) -> None:
     limited = tmp_path / "limited"
@@ -76,6 +85,8 @@ def test_chunks_that_do_not_fit_are_halved_in_the_ledger_and_replayed(tmp_path: 
     resumed.mkdir()
     (resumed / "spec.json").write_bytes((limited / "spec.json").read_bytes())
     lines = (limited / "ledger.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
-    (resumed / "ledger.jsonl").write_text("".join(lines[:-3]), encoding="utf-8")
+    before = list(takewhile(lambda line: not is_final_chunk(line), lines))
+    assert 0 < len(before) < len(lines)
+    (resumed / "ledger.jsonl").write_text("".join(before), encoding="utf-8")
     assert transfermask.search(SPEC, folder=resumed).mask == mask
     assert canonical_json(JsonLinesLedger(resumed / "ledger.jsonl").rows()) == canonical_json(rows)
