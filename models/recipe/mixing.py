@@ -35,8 +35,8 @@ def can_mix_replicates(
 ) -> bool:
     """Whether minibatches are all that a training draws, nothing is frozen, and candidates can have their own.
 
-    The network is watched on a copy without memory.  What it draws by other means than torch's, or only at other steps
-    or in its backward pass, is not seen; nor would it be repeatable.
+    The network is watched on a copy without memory.  What it draws by other means than torch's, only at other steps, or
+    in its backward pass, is not seen.
 
     Args:
         network: For its structure; not changed.
