@@ -9,8 +9,8 @@ at replicates of which the table knows nothing: their means say which mask is th
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,8 @@ import numpy as np
 
 from benchmarks.record import RESULTS, conditions_of, write_record
 from benchmarks.search_quality.table_data import load_table
-from benchmarks.search_quality.table_parts import FAILED, Part, measure
-from benchmarks.search_quality.tables import Builder
-from benchmarks.seed_workers import over_seed_processes
+from benchmarks.search_quality.table_parts import FAILED, Part
+from benchmarks.search_quality.tables import Builder, measure_in_processes
 from search.evaluation import SEARCH_REPLICATE
 from search.observations import FloatArray
 
@@ -40,8 +39,10 @@ def parts_of(builder: Builder, masks: Sequence[str], replicates: int) -> list[Pa
     """Every mask at each replicate from the table's last on."""
     first = SEARCH_REPLICATE + builder.task.brief_replicates
     steps = builder.spec.finetune.steps
+    # A part that is there is not measured again: other masks are other parts.
+    label = f"leaders-{hashlib.sha256(','.join(masks).encode()).hexdigest()[:12]}"
     return [
-        Part(builder.name, builder.folder, steps, 1.0, first + number, tuple(masks), "leaders")
+        Part(builder.name, builder.folder, steps, 1.0, first + number, tuple(masks), label)
         for number in range(replicates)
     ]
 
@@ -49,7 +50,7 @@ def parts_of(builder: Builder, masks: Sequence[str], replicates: int) -> list[Pa
 def fitness_of(builder: Builder, parts: Sequence[Part]) -> FloatArray:
     """``(R, M)``: validation accuracy; what diverged scores 0."""
     n_samples = len(builder.bench.task.data.validation.labels)
-    right = np.stack([np.load(part.path, allow_pickle=False)["right"] for part in parts])
+    right = builder.stacked(parts)["right"][0]
     fitness: FloatArray = np.where(right == FAILED, 0, right) / float(n_samples)
     return fitness
 
@@ -95,11 +96,7 @@ def main() -> None:
     builder = Builder(arguments.table)
     leading = leading_masks_of(arguments.table, arguments.masks)
     parts = parts_of(builder, list(leading), arguments.replicates)
-    started = time.perf_counter()
-    for done, _ in enumerate(
-        over_seed_processes(measure, parts, arguments.workers, calls_per_process=1000), start=1
-    ):
-        print(f"{done}/{len(parts)} after {time.perf_counter() - started:.0f} s", flush=True)
+    measure_in_processes(arguments.workers, parts)
     fitness = fitness_of(builder, parts)
     errors = fitness.std(axis=0, ddof=1) / np.sqrt(len(fitness))
     masks = {
