@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from models.checkpoints import State
 from models.data.dataset import Examples
-from models.layout import Recipe, population_size, scoring_pieces, weights_of_one
+from models.layout import Recipe, population_size
 from models.population.fused_training import train_fused
 from models.population.gated_norm import evaluate_where_frozen, gates, running_statistics
 from models.population.minibatch_source import MinibatchSource
@@ -20,7 +20,7 @@ from models.population.modes import looking, training_mode
 from models.population.prefix_cache import PrefixCache
 from models.population.prefix_groups import same_prefix
 from models.population.scratch_buffers import ScratchBuffers
-from models.population.stacked_network import BoundNetwork, StackedNetwork
+from models.population.stacked_network import StackedNetwork
 from models.population.stopping import mean_losses
 from models.population.torch_switches import slow_rules_unmentioned
 from models.recipe.freezing import nothing_frozen
@@ -86,7 +86,7 @@ class StackedLayout:
                 def validate(part: Examples) -> Tensor:
                     cache.expect(None)
                     with looking(network):
-                        return mean_losses(_applied(bound, state, part), part)
+                        return mean_losses(bound.logits(state, part), part)
 
                 train_fused(
                     state,
@@ -106,7 +106,7 @@ class StackedLayout:
         """Apply all candidates to some samples at a time."""
         self._stacked.network.eval()
         with self._stacked.bound(state, nothing_frozen(population_size(state))) as bound:
-            return _applied(bound, state, part)
+            return bound.logits(state, part)
 
     def _is_captured(self, recipe: Recipe) -> bool:
         return self._captured and not recipe.averages_statistics
@@ -128,9 +128,3 @@ class StackedLayout:
         for name, norm in norms.items():
             norm.frozen_rows = torch.tensor(mixed[name], device=device) if name in mixed else None
         return {name: rows for name, rows in mixed.items() if name not in norms}
-
-
-def _applied(bound: BoundNetwork, state: State, part: Examples) -> Tensor:
-    """Apply all candidates as the network is: ``(P, N, C)``."""
-    pieces = scoring_pieces(part, population_size(state), weights_of_one(state))
-    return torch.cat([bound.run(part.take(piece)) for piece in pieces], dim=1)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from torch import Tensor, nn
+from torch import nn
 
 from models.checkpoints import State
-from models.data.dataset import Examples
+from models.population.bound_network import BoundNetwork
 from models.population.layers.batch_norm import PopulationBatchNorm
 from models.population.lending import LentTensors, first_names, joined
-from models.population.minibatch_source import seen_by_one
 from models.population.population_layer import PopulationLayer, population_layers
 from models.population.prefix_cache import frozen_modules
 from models.recipe.freezing import Freezing
@@ -95,35 +94,6 @@ class StackedNetwork:
         finally:
             for layer in installed:
                 layer.remove()
-
-
-class BoundNetwork:
-    """A network bound to a population."""
-
-    def __init__(self, network: nn.Module, lent: LentTensors) -> None:
-        """Take a network whose layers are answered for."""
-        self._network, self._lent = network, lent
-
-    def run(
-        self,
-        samples: Examples,
-        finish: Callable[[Tensor, Examples], Tensor] = lambda logits, _: logits,
-    ) -> Tensor:
-        """Apply the network for every candidate, to samples that are the same for all or each one's own.
-
-        Args:
-            samples: ``(B, *)``, or ``(P, B, *)``.
-            finish: Maps the logits ``(B, C)`` of one candidate, and the samples as it sees them, to what is wanted.
-
-        Returns:
-            ``(P, *)``.
-        """
-
-        def one() -> Tensor:
-            seen = seen_by_one(samples)
-            return finish(self._network(**seen.inputs), seen)
-
-        return self._lent.for_each_candidate(one)
 
 
 def _stand_in(module: nn.Module, channels_last: bool) -> PopulationLayer | str:

@@ -10,11 +10,12 @@ from torch import Tensor, nn
 
 from models.checkpoints import State
 from models.data.dataset import Examples
-from models.layout import Recipe, population_size, scoring_pieces, weights_of_one
+from models.layout import Recipe
+from models.population.bound_network import BoundNetwork
 from models.population.fused_training import train_fused
 from models.population.gated_norm import evaluate_where_frozen, gates, running_statistics
 from models.population.lending import LentTensors
-from models.population.minibatch_source import MinibatchSource, seen_by_one
+from models.population.minibatch_source import MinibatchSource
 from models.population.modes import looking, training_mode
 from models.population.scratch_buffers import ScratchBuffers
 from models.population.stopping import mean_losses
@@ -48,18 +49,15 @@ class VmapLayout:
             mixed = evaluate_where_frozen(network, recipe.freezing)
             with gates(network, mixed, data.labels.device) as flags:
                 lent = LentTensors(network, state | flags)
+                bound = BoundNetwork(network, lent)
 
                 def losses(_: State, minibatch: Examples) -> Tensor:
                     # The leaves are lent already: they are the state's own tensors.
-                    def loss_of_one() -> Tensor:
-                        seen = seen_by_one(minibatch)
-                        return objective.loss(network(**seen.inputs), seen)
-
-                    return lent.for_each_candidate(loss_of_one)
+                    return bound.run(minibatch, objective.loss)
 
                 def validate(part: Examples) -> Tensor:
                     with looking(network):
-                        return mean_losses(self._applied(lent, state, part), part)
+                        return mean_losses(bound.logits(state, part), part)
 
                 with lent.watched():
                     train_fused(
@@ -79,14 +77,4 @@ class VmapLayout:
     def logits(self, state: State, part: Examples) -> Tensor:
         """Apply all candidates to some samples at a time."""
         self._network.eval()
-        return self._applied(LentTensors(self._network, state), state, part)
-
-    def _applied(self, lent: LentTensors, state: State, part: Examples) -> Tensor:
-        """Apply all candidates as the network is: ``(P, N, C)``."""
-
-        def apply(piece: Tensor) -> Tensor:
-            inputs = part.take(piece).inputs
-            return lent.for_each_candidate(lambda: self._network(**inputs))
-
-        pieces = scoring_pieces(part, population_size(state), weights_of_one(state))
-        return torch.cat([apply(piece) for piece in pieces], dim=1)
+        return BoundNetwork(self._network, LentTensors(self._network, state)).logits(state, part)

@@ -19,8 +19,8 @@ from models.data.dataset import Examples
 from models.genes import GeneMap
 from models.layout import Recipe
 from models.placement import without_memory
+from models.population.bound_network import BoundNetwork
 from models.population.lending import LentTensors
-from models.population.minibatch_source import seen_by_one
 from models.population.modes import training_mode
 from models.recipe.freezing import nothing_frozen
 from models.recipe.strategy import Objective, Strategy
@@ -48,8 +48,9 @@ def can_mix_replicates(
         return False
     try:
         with torch.random.fork_rng():
+            structure = without_memory(network)
             return all(
-                _takes_own_samples(without_memory(network), stage.objective, genes, train)
+                _takes_own_samples(structure, stage.objective, genes, train)
                 for stage in strategy.stages
             )
     except Exception:  # noqa: BLE001 - whatever a user's network cannot do without numbers, or for several candidates
@@ -79,17 +80,15 @@ def _takes_own_samples(
             network(**inputs)
         if watch.found:
             return False
-        tensors = {**dict(network.named_parameters()), **dict(network.named_buffers())}
+        tensors = network.state_dict()
         state = {
-            name: tensors[name].detach().expand(2, *tensors[name].shape).clone()
-            for name in genes.tensors
+            name: tensors[name].expand(2, *tensors[name].shape).clone() for name in genes.tensors
         }
         both = Examples(
             {name: x.expand(2, *x.shape) for name, x in inputs.items()},
             taken.labels.to("meta").expand(2, size),
         )
-        lent = LentTensors(network, state)
-        lent.for_each_candidate(lambda: network(**seen_by_one(both).inputs))
+        BoundNetwork(network, LentTensors(network, state)).run(both)
     return True
 
 
