@@ -30,7 +30,7 @@ from models.scoring.answers import Answers, Judged, Scoring
 from models.scoring.predictions import Predictions
 from models.scoring.retention import Retention
 from search.errors import ChunkOutOfMemoryError
-from search.evaluation import Arm, Candidate, Evaluation, Outcome
+from search.evaluation import Candidate, Evaluation, Outcome
 from search.genome import Genome
 
 
@@ -50,6 +50,7 @@ class Task:
         teachers: Logits ``(N, C)`` of the strategy's teachers on the training part, by their names.
         retention: The source task, where keeping it counts too.
         mixes_replicates: Whether a chunk may hold several replicates: where minibatches are all that a training draws.
+        redraws_target: Whether the target may differ between replicates.
     """
 
     network: nn.Module
@@ -63,6 +64,7 @@ class Task:
     teachers: Mapping[str, Tensor] = field(default_factory=dict)
     retention: Retention | None = None
     mixes_replicates: bool = False
+    redraws_target: bool = True
 
 
 class GraftEvaluator:
@@ -169,19 +171,15 @@ class GraftEvaluator:
 
     def _padded(self, candidates: Sequence[Candidate]) -> list[Candidate]:
         """The chunk, filled up with its first candidate to a size of the plan."""
-        first = candidates[0]
+        first, mixes = candidates[0], self._task.mixes_replicates
+        common = first.in_common(mixes_replicates=mixes)
         for other in candidates:
-            if self._trained_with(other) != self._trained_with(first):
+            if other.in_common(mixes_replicates=mixes) != common:
                 raise ValueError(
                     f"a chunk of candidates that cannot be trained together has {first} and {other}"
                 )
         padding = self._plan.padded_size(len(candidates)) - len(candidates)
         return [*candidates, *[first] * padding]
-
-    def _trained_with(self, candidate: Candidate) -> tuple[int, Arm, int | None]:
-        """What the candidates of a chunk must have in common."""
-        own = None if self._task.mixes_replicates else candidate.replicate
-        return candidate.fidelity, candidate.arm, own
 
     def _trained(
         self, candidates: Sequence[Candidate], *, only_steps: bool = False
@@ -213,21 +211,25 @@ class GraftEvaluator:
         keeps = torch.tensor(
             [genome.keeps for genome in genomes], dtype=torch.bool, device=self._device
         )
+        if not (self._task.mixes_replicates and self._task.redraws_target):
+            return graft_population(
+                self._target(replicates[0]), self._source, self._task.genes, keeps
+            )
         grafted: State = {}
         for replicate in dict.fromkeys(replicates):
-            # A fresh target is drawn for every chunk: while it trains, its memory is needed for better things.
-            target = placed_state(
-                self._task.target(replicate), self._device, self._plan.torch_dtype
-            )
             rows = [row for row, one in enumerate(replicates) if one == replicate]
-            part = graft_population(target, self._source, self._task.genes, keeps[rows])
-            if len(rows) == len(replicates) and not self._task.mixes_replicates:
-                return part
+            part = graft_population(
+                self._target(replicate), self._source, self._task.genes, keeps[rows]
+            )
             for name in list(part):
                 tensor = part.pop(name)
                 shape = (len(replicates), *tensor.shape[1:])
                 grafted.setdefault(name, tensor.new_empty(shape))[rows] = tensor
         return grafted
+
+    def _target(self, replicate: int) -> State:
+        """Made anew for every chunk: while that trains, its memory is needed for better things."""
+        return placed_state(self._task.target(replicate), self._device, self._plan.torch_dtype)
 
     def _answers(self, state: State, part: Examples, source_part: Examples | None) -> Answers:
         """What a chunk says of a part of the target task and, where it is judged, of the source task."""

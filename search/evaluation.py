@@ -74,6 +74,10 @@ class Candidate:
         """Identity of the measurement: mask, fidelity, arm, replicate.  Equal keys, equal results."""
         return (self.genome.bitstring, self.fidelity, self.arm.label, self.replicate)
 
+    def in_common(self, *, mixes_replicates: bool) -> tuple[int, Arm, int | None]:
+        """What the candidates of one chunk have in common: fidelity, arm and, unless they may be mixed, replicate."""
+        return self.fidelity, self.arm, None if mixes_replicates else self.replicate
+
 
 class Outcome(StrEnum):
     """How an evaluation ended."""

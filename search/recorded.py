@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from search.decisions import DecisionLog
 from search.errors import ChunkOutOfMemoryError
-from search.evaluation import Candidate, Evaluation, Evaluator
+from search.evaluation import Arm, Candidate, Evaluation, Evaluator
 from search.ledger import EvaluationRow, Ledger, Position
 
 Key = tuple[str, int, str, int]
@@ -128,11 +128,10 @@ class RecordedEvaluator:
 
     def _groups(self, candidates: Iterable[Candidate]) -> list[list[Candidate]]:
         """Different candidates that can be trained together, each group and all groups in the order they came."""
-        groups: dict[tuple[int, str, int | None], dict[Key, Candidate]] = {}
+        groups: dict[tuple[int, Arm, int | None], dict[Key, Candidate]] = {}
         for candidate in candidates:
-            replicate = None if self._mixes_replicates else candidate.replicate
-            family = (candidate.fidelity, candidate.arm.label, replicate)
-            groups.setdefault(family, {}).setdefault(candidate.key, candidate)
+            common = candidate.in_common(mixes_replicates=self._mixes_replicates)
+            groups.setdefault(common, {}).setdefault(candidate.key, candidate)
         return [list(group.values()) for group in groups.values()]
 
     def _measure_chunk(

@@ -308,6 +308,7 @@ def build_task(
         metric=spec.fitness.metric,
         seed=spec.seed,
         retention=retention,
+        redraws_target=isinstance(spec.target, InitConfig) and spec.target.redraw,
     )
 
 

@@ -197,6 +197,7 @@ def _search_modules(
         strategy=build_strategy(options.finetune),
         metric=options.fitness.metric,
         seed=options.seed,
+        redraws_target=False,
     )
 
     need = memory_need(own, genes, options)

@@ -25,7 +25,7 @@ from search.decisions import Decision, DecisionLog
 from search.errors import InvalidInputError, UnsharableTaskError
 from search.evaluation import Evaluator
 from search.learning_rate import PREPARING_PHASE
-from search.ledger import Json, Position
+from search.ledger import Position
 from service.progress import planned_steps
 from service.spec import SearchOptions
 
@@ -118,14 +118,17 @@ def commit_to_plan(
     """
 
     def choose() -> tuple[Decision, Decision]:
-        mixing: Decision = {"mixes_replicates": task.mixes_replicates}
         if isinstance(options.plan, Plan):
             _check_pinned(options.plan, task, device, workers)
-            return {"plan": options.plan.model_dump(mode="json"), "refusals": {}, **mixing}, {}
-        outcome = measure_plans(task, options, device, workers)
-        plan: dict[str, Json] = outcome.plan.model_dump(mode="json")
-        refusals: dict[str, Json] = {**outcome.refusals}
-        return {"plan": plan, "refusals": refusals, **mixing}, {**outcome.milliseconds}
+            outcome = ProbeOutcome(options.plan, {}, {})
+        else:
+            outcome = measure_plans(task, options, device, workers)
+        chosen: Decision = {
+            "plan": outcome.plan.model_dump(mode="json"),
+            "refusals": {**outcome.refusals},
+            "mixes_replicates": task.mixes_replicates,
+        }
+        return chosen, {**outcome.milliseconds}
 
     decision = decisions.decide(Position(PREPARING_PHASE), "plan", choose)
     refusals = decision.get("refusals")

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from models.checkpoints import State
 from models.data.dataset import Examples
 from models.data.splits import TaskData
 from models.evaluator import Task
@@ -207,6 +208,19 @@ def test_every_replicate_has_the_target_that_is_drawn_for_it(
     task = dataclasses.replace(family_task("resnet_cifar", options), target=targets.__getitem__)
     asked = mixed(task, steps)
     assert scores(mixing(task), plan(layout), asked) == pytest.approx(alone(task, asked), rel=1e-6)
+
+
+def test_a_target_that_is_not_redrawn_is_made_once_per_chunk() -> None:
+    task, made = mixing(family_task("mlp", SMALL["mlp"])), list[int]()
+
+    def target(replicate: int) -> State:
+        made.append(replicate)
+        return task.target(replicate)
+
+    asked = mixed(task)
+    once = dataclasses.replace(task, target=target, redraws_target=False)
+    assert scores(once, plan("stacked"), asked) == scores(task, plan("stacked"), asked)
+    assert made == [0]
 
 
 @pytest.mark.parametrize("layout", FUSED)
