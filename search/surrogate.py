@@ -48,6 +48,11 @@ class Fit(Protocol):
         """Standard deviation of one evaluation around its mask's fitness at one replicate, as estimated."""
         ...
 
+    @property
+    def ruggedness(self) -> float:
+        """Share of the variance between masks, 0 to 1, that each has for itself, whatever its genes; 0 if unknown."""
+        ...
+
     def expect(self, masks: BoolArray) -> FloatArray:
         """Give the mean of ``believe`` alone, ``(M,)``, for less: no covariance is computed."""
         ...

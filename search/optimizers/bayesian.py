@@ -1,7 +1,8 @@
 """Bayesian optimization: a surrogate of all evaluations so far says where the next batch is worth most.
 
 Masks are sought by steepest ascent over single flips on mean + optimism x deviation; the batch is chosen from what the
-ascents found, from mutated leaders, from random masks, and from the leaders themselves, to be measured again.
+ascents found, from mutated leaders, from random masks, and from the leaders themselves, to be measured again.  The last
+batch is for leaders alone.
 References: Srinivas et al., "Gaussian Process Optimization in the Bandit Setting", ICML 2010 (upper confidence bounds);
 Desautels, Krause and Burdick, JMLR 15 (2014) (batches); Kandasamy et al., "Parallelised Bayesian Optimisation via
 Thompson Sampling", AISTATS 2018.
@@ -19,9 +20,11 @@ from search.evaluation import Candidate, Evaluation
 from search.genome import Genome
 from search.observations import Observations, masks_of
 from search.optimizer import OPTIMIZERS, SearchProblem
-from search.proposing.acquisition import choose_batch, choose_by_samples
+from search.proposing.acquisition import choose_batch, choose_by_samples, choose_next
 from search.proposing.ascent import ascend
+from search.proposing.contest import last_contest
 from search.proposing.first_batch import FirstBatchConfig, first_masks
+from search.proposing.knowledge import choose_by_knowledge
 from search.proposing.rungs import RungedConfig
 from search.proposing.unseen import filled_up
 from search.surrogate import SURROGATES, Fit, build_surrogate, is_worth_a_model
@@ -45,9 +48,10 @@ class BayesianConfig(RungedConfig, FirstBatchConfig):
     surrogate: SURROGATES.union() = Field(  # type: ignore[valid-type]
         GaussianProcessConfig(), description="model of the evaluations"
     )
-    acquisition: Literal["ucb", "thompson"] = Field(
-        "ucb",
-        description="how a batch is chosen: by expectation and doubt, or each as the best of a sample of the model",
+    acquisition: Literal["adaptive", "ucb", "knowledge_gradient", "thompson"] = Field(
+        "adaptive",
+        description="how a batch is chosen: by an upper confidence bound on expectation, by how much a measurement "
+        "would tell, by the first or second as the landscape is smooth or rugged, or each as the best of a sample",
     )
     optimism: float = Field(
         1.0, ge=0, le=10, description="standard deviations of doubt that speak for a mask"
@@ -70,7 +74,7 @@ class Bayesian:
         self._config, self._problem = config, problem
         self._rng = np.random.default_rng(seed)
         self._surrogate = build_surrogate(config.surrogate, seed)
-        self._seen = Observations()
+        self._seen, self._n_told = Observations(), 0
 
     def ask(self) -> list[Candidate]:
         """Propose one batch; empty once every mask has been proposed."""
@@ -83,12 +87,17 @@ class Bayesian:
     def tell(self, evaluations: Sequence[Evaluation]) -> None:
         """Take in the measured batch."""
         self._seen.add(evaluations)
+        self._n_told += len(evaluations)
 
     def _modelled(self) -> list[Genome]:
         fit = self._surrogate.fit(self._seen)
         leaders = self._leaders(fit)
         again = leaders[: min(self._config.reevaluations, self._config.batch_size - 1)]
         wanted = self._config.batch_size - len(again)
+        if self._problem.budget_evaluations - self._n_told <= self._config.batch_size:
+            in_doubt = last_contest(fit, leaders[:CONTENDERS], wanted)
+            if in_doubt:
+                return [*again, *in_doubt]
         pool = self._pool(fit, leaders, POOL_FACTOR * wanted)
         if len(pool) <= wanted:
             new = self._filled_up(pool, wanted)
@@ -100,9 +109,16 @@ class Bayesian:
         return [*again, *new] if new else []
 
     def _chosen(self, fit: Fit, contenders: Sequence[Genome], wanted: int) -> list[Genome]:
-        if self._config.acquisition == "ucb":
-            return choose_batch(fit, contenders, wanted, self._config.optimism)
-        return choose_by_samples(fit, contenders, wanted, self._rng)
+        optimism = self._config.optimism
+        match self._config.acquisition:
+            case "adaptive":
+                return choose_next(fit, contenders, wanted, optimism)
+            case "ucb":
+                return choose_batch(fit, contenders, wanted, optimism)
+            case "knowledge_gradient":
+                return choose_by_knowledge(fit, contenders, wanted)
+            case "thompson":
+                return choose_by_samples(fit, contenders, wanted, self._rng)
 
     def _leaders(self, fit: Fit) -> list[Genome]:
         """Measured masks, the best expected first."""

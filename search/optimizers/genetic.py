@@ -7,7 +7,8 @@ computation", Swarm and Evolutionary Computation 1 (2011); benchmarks/search_qua
 the mutation rate 1/n: Baeck, "Evolutionary Algorithms in Theory and Practice", Oxford 1996, ch. 2.
 
 The first generation holds what everybody would try by hand, filled up with random masks.  In every later one the
-parents compete with their offspring, to be measured again at replicates that are new to them.
+parents compete with their offspring, to be measured again at replicates that are new to them; in the last one they are
+among themselves, for a mask that is found then could not be told from luck any more.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ from search.evaluation import Candidate, Evaluation
 from search.genome import Genome
 from search.observations import FloatArray, Observations, masks_of
 from search.optimizer import OPTIMIZERS, SearchProblem
-from search.proposing.acquisition import choose_batch
+from search.proposing.acquisition import choose_next
 from search.proposing.breeding import Breeder
+from search.proposing.contest import last_contest
 from search.proposing.first_batch import FirstBatchConfig, first_masks
 from search.proposing.linkage import linkage_of
 from search.proposing.rungs import RungedConfig
@@ -35,6 +37,8 @@ from search.surrogates.gaussian_process import GaussianProcessConfig
 MUTATION_GROWTH = 1.5
 # Times 1 / number of genes.
 HIGHEST_MUTATION = 4.0
+# Offspring that compete to be measured, beyond as many as will be; bounds the work, which grows with the square.
+MOST_IN_QUESTION = 128
 
 
 class GeneticConfig(RungedConfig, FirstBatchConfig):
@@ -123,7 +127,7 @@ class Genetic:
         # Few large generations are no search; on rungs most of one costs next to nothing.
         largest = max(4, budget // 8) if config.rungs is None else config.population_size
         self._size = min(config.population_size, largest)
-        self._seen = Observations()
+        self._seen, self._n_told = Observations(), 0
         self._mutation_factor, self._best = 1.0, float("-inf")
 
     def ask(self) -> list[Candidate]:
@@ -138,6 +142,7 @@ class Genetic:
     def tell(self, evaluations: Sequence[Evaluation]) -> None:
         """Take in the measured generation."""
         self._seen.add(evaluations)
+        self._n_told += len(evaluations)
 
     def _next_generation(self) -> list[Genome]:
         fit = None
@@ -161,11 +166,15 @@ class Genetic:
     ) -> list[Genome]:
         if fit is None:
             return self._filled_up(self._bred(parents, wanted, None, {}), wanted)
+        in_doubt = last_contest(fit, list(parents), wanted) if self._is_last_generation else []
+        if in_doubt:
+            return in_doubt
         bred = self._evolved(parents, wanted * self._config.screening_factor, fit)
         if len(bred) <= wanted:
             return self._filled_up(bred, wanted)
         # A parent measured again may tell more than a mask that is new.
-        return choose_batch(fit, [*bred, *parents], wanted, self._optimism())
+        in_question = [*bred[: wanted + MOST_IN_QUESTION], *parents]
+        return choose_next(fit, in_question, wanted, self._optimism())
 
     def _evolved(self, parents: dict[Genome, float], size: int, fit: Fit) -> list[Genome]:
         """Let the surrogate alone judge some generations; give the best ``size`` masks of them all."""
@@ -202,7 +211,11 @@ class Genetic:
     def _optimism(self) -> float:
         """Curiosity pays while there is budget left to use what it finds; what is measured last should be the best."""
         first, last = self._config.optimism, self._config.final_optimism
-        return first + (last - first) * min(1.0, len(self._seen) / self._problem.budget_evaluations)
+        return first + (last - first) * min(1.0, self._n_told / self._problem.budget_evaluations)
+
+    @property
+    def _is_last_generation(self) -> bool:
+        return self._problem.budget_evaluations - self._n_told <= self._size
 
     def _mutation_rate(self) -> float:
         if self._config.mutation_rate is not None:

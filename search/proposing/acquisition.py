@@ -8,11 +8,30 @@ import numpy as np
 
 from search.genome import Genome
 from search.observations import FloatArray, masks_of
+from search.proposing.knowledge import choose_by_knowledge
 from search.surrogate import Fit
+
+# Where more than this of the variance between masks is each mask's own, an upper confidence bound is blind: every new
+# mask is as unknown as any other.  There it counts how much one measurement would tell.
+RUGGED = 0.15
+
+
+def choose_next(fit: Fit, genomes: Sequence[Genome], count: int, optimism: float) -> list[Genome]:
+    """Choose by the knowledge gradient on a rugged landscape, by an upper confidence bound on a smooth one.
+
+    Args:
+        fit: Fitted surrogate; says how rugged the landscape is.
+        genomes: Different masks to choose from, M of them.
+        count: Number of masks to choose, at most M.
+        optimism: For the upper confidence bound, see ``choose_batch``.
+    """
+    if fit.ruggedness > RUGGED:
+        return choose_by_knowledge(fit, genomes, count)
+    return choose_batch(fit, genomes, count, optimism)
 
 
 def choose_batch(fit: Fit, genomes: Sequence[Genome], count: int, optimism: float) -> list[Genome]:
-    """Choose masks one after another by mean + optimism x deviation.
+    """Choose masks one after another by mean + optimism x deviation, an upper confidence bound.
 
     After each choice the beliefs are updated as if it had been measured and had scored as expected: masks that it
     would tell much about become less attractive, so that a batch does not ask the same thing many times.

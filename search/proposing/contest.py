@@ -12,6 +12,7 @@ import numpy as np
 
 from search.genome import Genome
 from search.observations import masks_of
+from search.proposing.knowledge import choose_repeatedly
 from search.surrogate import Fit
 
 # Standard deviations of the difference to the leader, beyond which a mask is out.
@@ -34,3 +35,17 @@ def contenders(fit: Fit, genomes: Sequence[Genome]) -> list[Genome]:
     found = [genome for genome, stays in zip(genomes, in_doubt, strict=True) if stays]
     # The leader is never behind itself.
     return found if len(found) > 1 else []
+
+
+def last_contest(fit: Fit, leaders: Sequence[Genome], count: int) -> list[Genome]:
+    """Give a search's last batch to those that may be the best; none if one leads beyond doubt.
+
+    A mask that is found in the last batch could not be told from luck any more.
+
+    Args:
+        fit: Fitted to all evaluations.
+        leaders: Different measured masks, at least one.
+        count: Number of measurements; a mask may get several.
+    """
+    in_doubt = contenders(fit, leaders)
+    return choose_repeatedly(fit, in_doubt, count) if in_doubt else []

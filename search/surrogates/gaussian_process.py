@@ -39,6 +39,8 @@ GROWTH_BEFORE_REFIT = 1.2
 MOST_ITERATIONS = 40
 # A fit takes time with the cube of this, and memory with its square; of more observations the last ones count.
 MOST_OBSERVATIONS = 1000
+# Kinds of effect that a mask has, and the one of them that no other mask shares.
+OF_MASKS, OWN = ("genes", "pairs", "neighbours", "mask"), "mask"
 # The level of fitness is known to about its own spread before any data.
 LEVEL_SHARE = 1.0
 
@@ -108,6 +110,11 @@ class GaussianProcessFit:
     def noise(self) -> float:
         """Standard deviation of one evaluation around its mask's fitness at one replicate."""
         return float(np.sqrt(self._shares["noise"])) * self._data.scale
+
+    @property
+    def ruggedness(self) -> float:
+        """Share of the variance between masks that neither genes nor pairs explain."""
+        return self._shares[OWN] / sum(self._shares[kind] for kind in OF_MASKS)
 
     @property
     def shares(self) -> dict[str, float]:

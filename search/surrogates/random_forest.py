@@ -62,6 +62,11 @@ class RandomForestFit:
         """Bind the forest."""
         self._forest, self.noise = forest, noise
 
+    @property
+    def ruggedness(self) -> float:
+        """Unknown: trees do not tell a mask's own effect from noise."""
+        return 0.0
+
     def expect(self, masks: BoolArray) -> FloatArray:
         """Predict the means of masks ``(M, G)``."""
         mean: FloatArray = self._by_tree(masks).mean(axis=0)

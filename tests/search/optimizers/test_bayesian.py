@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -23,6 +25,7 @@ class KnownFit:
     """Believes in a linear function of the bits, equally unsure of everything."""
 
     noise = 0.1
+    ruggedness = 0.0
 
     def expect(self, masks: BoolArray) -> FloatArray:
         mean: FloatArray = masks @ WEIGHTS
@@ -87,8 +90,14 @@ def test_samples_vary_as_the_surrogate_doubts() -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"acquisition": "thompson"}, {"surrogate": {"kind": "random_forest", "trees": 10}}],
-    ids=["ucb", "thompson", "forest"],
+    [
+        {},
+        {"acquisition": "ucb"},
+        {"acquisition": "knowledge_gradient"},
+        {"acquisition": "thompson"},
+        {"surrogate": {"kind": "random_forest", "trees": 10}},
+    ],
+    ids=["adaptive", "ucb", "knowledge_gradient", "thompson", "forest"],
 )
 def test_it_soon_asks_near_the_optimum(options: dict[str, object]) -> None:
     optimizer, rng = bayesian(**options), np.random.default_rng(0)
@@ -117,3 +126,14 @@ def test_it_ends_when_every_mask_was_asked() -> None:
         optimizer.tell([Evaluation(c, Outcome.MEASURED, float(rng.normal()), 0.0) for c in batch])
     assert len({c.genome for c in asked}) == 32
     assert len({c.key for c in asked}) == len(asked)
+
+
+def test_the_last_batch_measures_leaders_again() -> None:
+    optimizer, rng = bayesian(), np.random.default_rng(3)
+    asked: list[Candidate] = []
+    while len(asked) < 200:
+        batch = optimizer.ask()
+        asked += batch
+        # So much noise that nobody leads beyond doubt.
+        optimizer.tell([replace(e, fitness=rng.normal()) for e in measured(batch, rng)])
+    assert all(candidate.replicate > 0 for candidate in batch)

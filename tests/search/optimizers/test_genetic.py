@@ -106,6 +106,17 @@ def test_curiosity_falls_as_the_budget_is_spent() -> None:
     assert share_measured_again(0.0) > share_measured_again(4.0)
 
 
+def test_the_last_generation_measures_leaders_again() -> None:
+    optimizer, rng = genetic(8), np.random.default_rng(3)
+    asked: list[Candidate] = []
+    while len(asked) < 400:
+        batch = optimizer.ask()
+        asked += batch
+        # So much noise that nobody leads beyond doubt.
+        optimizer.tell([Evaluation(c, Outcome.MEASURED, rng.normal(), 0.0) for c in batch])
+    assert all(candidate.replicate > 0 for candidate in batch)
+
+
 def test_nothing_but_reevaluations_is_refused_with_both_numbers() -> None:
     with pytest.raises(
         ValidationError, match=r"reevaluations \(16\) must be fewer than population_size \(16\)"

@@ -57,6 +57,21 @@ def test_noise_is_told_from_effects() -> None:
     assert fitted(observations).noise == pytest.approx(0.6, rel=0.25)
 
 
+def test_what_masks_have_of_their_own_is_told_from_genes_and_from_noise() -> None:
+    rng = np.random.default_rng(11)
+    smooth, _ = observed(200, noise=0.6, seed=1)
+    own = dict(zip(smooth.genomes, 2.0 * rng.normal(size=len(smooth.genomes)), strict=True))
+    rugged = Observations(
+        Evaluation(
+            Candidate(genome, 40), Outcome.MEASURED, value + own[genome] + 0.6 * rng.normal(), 0.0
+        )
+        for genome, value in smooth.means().items()
+        for _ in range(2)
+    )
+    assert fitted(smooth).ruggedness < 0.1
+    assert 0.2 < fitted(rugged).ruggedness < 0.8
+
+
 def test_effects_of_genes_are_recovered() -> None:
     observations, effects = observed(200, noise=0.3, seed=2)
     belief = fitted(observations).believe_genes()
