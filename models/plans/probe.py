@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from models.plans.memory import is_out_of_memory
@@ -15,8 +15,10 @@ from models.population import LayoutName
 from search.errors import UnsharableTaskError, WorkerFailedError
 
 PROBED_CHUNKS = tuple(size for size in CHUNK_SIZES if size in (2, 4, 8, 16, 32, 64))
-# Growing chunks are tried until so many in a row were no faster.
-PATIENCE = 2
+# The first chunk that is tried: not more candidates than this, nor more than the loop computes in so many milliseconds.
+FIRST_CHUNK, FIRST_CHUNK_MILLISECONDS = 16, 200.0
+# Where chunks take less than this share of the loop's time, the loop in processes cannot catch up.
+FAR_FASTER = 0.5
 # Starting processes costs seconds, and reduced precision a comparison: only a search that takes longer tries them.
 LONG_SEARCH_SECONDS = 30.0
 # The probe may take this share of the time that the search takes by the plain loop, but so many seconds in any case,
@@ -85,7 +87,7 @@ class ProbeOutcome:
 
 
 def probe_plans(limits: ProbeLimits, instruments: Instruments) -> ProbeOutcome:
-    """Time the loop, fused chunks of growing size, processes side by side, and what a GPU can do; take the fastest.
+    """Time the loop, fused chunks of several sizes, processes side by side, and what a GPU can do; take the fastest.
 
     What a limit on the probe's time leaves untried is told among the refusals.
     """
@@ -132,6 +134,7 @@ class _Probe:
     milliseconds: dict[str, float] = field(default_factory=dict)
     refusals: dict[str, str] = field(default_factory=dict)
     plans: dict[str, Plan] = field(default_factory=dict)
+    too_large: set[str] = field(default_factory=set)
     started: float = field(default_factory=time.monotonic)
 
     @property
@@ -179,6 +182,7 @@ class _Probe:
             self.refusals[plan.label] = "not tried: measuring plans had taken long enough"
             return float("inf")
         if needed > planned and plan.candidates_at_once > 1:
+            self.too_large.add(plan.label)
             self.refusals[plan.label] = (
                 f"needs about {needed / 2**30:.1f} GiB, of which {planned / 2**30:.1f} GiB may be planned with"
             )
@@ -190,6 +194,8 @@ class _Probe:
                 # Nothing is simpler than the loop: what it refuses, everything refuses.
                 raise
             self.refusals[plan.label] = refusal_of(error)
+            if is_out_of_memory(error):
+                self.too_large.add(plan.label)
             return float("inf")
         self.milliseconds[plan.label], self.plans[plan.label] = taken, plan
         self.refusals.pop(plan.label, None)
@@ -198,33 +204,50 @@ class _Probe:
     def fuse(self) -> None:
         """Try chunks that train as one network; what has no stacked form goes to vmap."""
         has_images, threads = self.limits.has_images, self.limits.threads
-        size = self._grow("stacked", channels_last=has_images)
+        size = self._climb("stacked", channels_last=has_images)
         if size and has_images:
             self.attempt(fused_plan("stacked", size, threads))
         elif has_images:
-            size = self._grow("stacked", channels_last=False)
+            size = self._climb("stacked", channels_last=False)
         if not size:
-            self._grow("vmap", channels_last=False)
+            self._climb("vmap", channels_last=False)
 
     def spread_over_processes(self) -> None:
         """Try the best ways so far with one thread in each of several processes."""
-        n = self.limits.threads
-        if self.spread_loop() == float("inf"):
+        fused = [plan for plan in self.plans.values() if plan.layout != "loop"]
+        best = min(fused, key=self._milliseconds_of, default=None)
+        if best is None:
+            self.spread_loop()
+            return
+        may_catch_up = self._milliseconds_of(best) > FAR_FASTER * self._milliseconds_of(
+            self._best_loop
+        )
+        if may_catch_up and self.spread_loop() == float("inf"):
             # Processes cannot be had at all.
             return
-        fused = [plan for plan in self.plans.values() if plan.layout != "loop"]
-        if not fused:
-            return
-        best = min(fused, key=lambda plan: self.milliseconds[plan.label])
-        for size in (best.chunk_size, max(2, best.chunk_size // 2), max(2, best.chunk_size // 4)):
-            self.attempt(
-                fused_plan(best.layout, size, 1, processes=n, channels_last=best.channels_last)
+        self._spread_fused(best)
+
+    def _spread_fused(self, best: Plan) -> None:
+        """Try a chunk's size, and smaller ones as long as that is faster, in every process."""
+        fastest = float("inf")
+        for size in (best.chunk_size, best.chunk_size // 2, best.chunk_size // 4):
+            if size < PROBED_CHUNKS[0]:
+                return
+            plan = fused_plan(
+                best.layout,
+                size,
+                1,
+                processes=self.limits.threads,
+                channels_last=best.channels_last,
             )
+            taken = self.attempt(plan)
+            if taken >= fastest and plan.label not in self.too_large:
+                return
+            fastest = min(fastest, taken)
 
     def spread_loop(self) -> float:
         """Try the best loop so far in several processes; its milliseconds, infinite if they cannot be had."""
-        loops = [plan for plan in self.plans.values() if plan.layout == "loop"]
-        loop = min(loops, key=lambda plan: self.milliseconds[plan.label])
+        loop = self._best_loop
         return self.attempt(
             loop.model_copy(update={"threads": 1, "processes": self.limits.threads})
         )
@@ -250,24 +273,45 @@ class _Probe:
                 continue
             self.plans[plan.label], self.milliseconds[plan.label] = plan, taken
 
-    def _grow(self, layout: LayoutName, *, channels_last: bool) -> int:
-        """Try chunks of growing size; give the best one's, 0 if none could be computed."""
-        best, found, failures = float("inf"), 0, 0
-        for size in self._sizes():
-            plan = fused_plan(layout, size, self.limits.threads, channels_last=channels_last)
-            taken = self.attempt(plan)
-            if taken == float("inf") and plan.label in self.refusals:
-                break
-            if taken < best:
-                best, found, failures = taken, size, 0
-            else:
-                failures += 1
-            if failures == PATIENCE:
-                break
-        return found
+    def _climb(self, layout: LayoutName, *, channels_last: bool) -> int:
+        """Try larger chunks, or else smaller ones, as long as they are faster; give the best size, 0 if none works."""
+        plans = [
+            fused_plan(layout, size, self.limits.threads, channels_last=channels_last)
+            for size in self._sizes()
+        ]
+        place = self._first_place()
+        fastest = self.attempt(plans[place])
+        while place > 0 and plans[place].label in self.too_large:
+            place -= 1
+            fastest = self.attempt(plans[place])
+        if fastest == float("inf"):
+            return 0
+        for others in (plans[place + 1 :], plans[:place][::-1]):
+            best = plans[place]
+            for plan in others:
+                taken = self.attempt(plan)
+                if taken >= fastest:
+                    break
+                best, fastest = plan, taken
+            if best != plans[place]:
+                return best.chunk_size
+        return plans[place].chunk_size
 
-    def _sizes(self) -> Iterable[int]:
-        return (s for s in PROBED_CHUNKS if s <= max(self.limits.most_candidates, PROBED_CHUNKS[0]))
+    def _sizes(self) -> list[int]:
+        return [s for s in PROBED_CHUNKS if s <= max(self.limits.most_candidates, PROBED_CHUNKS[0])]
+
+    def _first_place(self) -> int:
+        """Which of the sizes comes first: a chunk that is worth its overhead and does not take seconds to measure."""
+        by_time = FIRST_CHUNK_MILLISECONDS / self._milliseconds_of(self._best_loop)
+        return max(0, sum(size <= min(FIRST_CHUNK, by_time) for size in self._sizes()) - 1)
+
+    @property
+    def _best_loop(self) -> Plan:
+        loops = (plan for plan in self.plans.values() if plan.layout == "loop")
+        return min(loops, key=self._milliseconds_of)
+
+    def _milliseconds_of(self, plan: Plan) -> float:
+        return self.milliseconds[plan.label]
 
     def _is_out_of_time(self) -> bool:
         by_the_loop = max(self.milliseconds.values()) / 1000 * self.limits.planned_steps

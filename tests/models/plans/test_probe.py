@@ -35,11 +35,30 @@ def best_at(size: int) -> Callable[[Plan], float]:
     return lambda plan: 10 + abs(plan.chunk_size - size) - 5 * (plan.layout != "loop")
 
 
-def test_chunks_grow_until_they_gain_no_more() -> None:
-    outcome = probe(best_at(8))
-    assert (outcome.plan.layout, outcome.plan.chunk_size) == ("stacked", 8)
-    assert "stacked x 32, 2 threads" in outcome.milliseconds
-    assert "stacked x 64, 2 threads" not in outcome.milliseconds
+@pytest.mark.parametrize(
+    ("size", "tried"), [(2, {2, 4, 8, 16}), (8, {4, 8, 16}), (64, {8, 16, 32, 64})]
+)
+def test_chunks_grow_or_shrink_from_the_middle_until_that_gains_no_more(
+    size: int, tried: set[int]
+) -> None:
+    outcome = probe(
+        lambda plan: 20.0 if plan.layout == "loop" else 5.0 + abs(plan.chunk_size - size) / 10
+    )
+    assert (outcome.plan.layout, outcome.plan.chunk_size) == ("stacked", size)
+    labels = {f"stacked x {own}, 2 threads" for own in tried}
+    found = {label for label in outcome.milliseconds if label.endswith("2 threads")}
+    assert found == labels | {"loop, 2 threads"}
+
+
+def test_of_a_large_network_small_chunks_come_first() -> None:
+    tried: list[int] = []
+
+    def time(plan: Plan) -> float:
+        tried.append(plan.chunk_size)
+        return 60.0 - plan.chunk_size
+
+    probe(time)
+    assert tried[:3] == [1, 2, 4]
 
 
 def test_the_loop_is_chosen_where_it_is_fastest() -> None:
@@ -73,8 +92,8 @@ def test_what_cannot_be_stacked_goes_to_vmap_and_what_cannot_be_fused_to_the_loo
 
     outcome = probe(no_stack, replace(LIMITS, has_images=True))
     assert (outcome.plan.layout, outcome.plan.chunk_size) == ("vmap", 4)
-    assert outcome.refusals["stacked x 2, 2 threads"] == "view size is not compatible"
-    assert "stacked x 2, channels last, 2 threads" in outcome.refusals
+    assert outcome.refusals["stacked x 8, 2 threads"] == "view size is not compatible"
+    assert "stacked x 8, channels last, 2 threads" in outcome.refusals
 
     def no_fusing(plan: Plan) -> float:
         if plan.layout != "loop":
@@ -83,7 +102,7 @@ def test_what_cannot_be_stacked_goes_to_vmap_and_what_cannot_be_fused_to_the_loo
 
     outcome = probe(no_fusing)
     assert outcome.plan.layout == "loop"
-    assert "item()" in outcome.refusals["vmap x 2, 2 threads"]
+    assert "item()" in outcome.refusals["vmap x 16, 2 threads"]
 
 
 def test_what_not_even_the_loop_can_compute_is_an_error() -> None:
@@ -138,6 +157,15 @@ def test_of_a_large_network_processes_are_tried_before_chunks_use_up_the_time() 
     assert tried[:3] == ["loop", "stacked", "stacked"]
 
 
+def test_a_loop_that_is_left_far_behind_is_not_tried_in_processes() -> None:
+    def time(plan: Plan) -> float:
+        return 10 if plan.layout == "loop" else best_at(8)(plan) / 10 / plan.processes
+
+    outcome = probe(time, LONG)
+    assert outcome.plan.label == "stacked x 8, 2 processes, 1 thread"
+    assert "loop, 2 processes, 1 thread" not in outcome.milliseconds
+
+
 def test_a_task_that_cannot_be_shared_stays_in_one_process_and_the_reason_is_told() -> None:
     def time(plan: Plan) -> float:
         if plan.processes > 1:
@@ -146,7 +174,7 @@ def test_a_task_that_cannot_be_shared_stays_in_one_process_and_the_reason_is_tol
 
     outcome = probe(time, LONG)
     assert outcome.plan.processes == 1
-    assert outcome.refusals["loop, 2 processes, 1 thread"] == "class Net of __main__"
+    assert outcome.refusals["stacked x 8, 2 processes, 1 thread"] == "class Net of __main__"
 
 
 @pytest.mark.parametrize(
