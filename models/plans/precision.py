@@ -35,7 +35,12 @@ def arithmetic(name: DTypeName, device: torch.device) -> Iterator[None]:
     units round the factors of float32 products to 10 bits (NVIDIA, "TensorFloat-32"); other devices ignore it.
     """
     before = torch.get_float32_matmul_precision()
-    cast = torch.autocast(device.type, torch.bfloat16) if name == "bfloat16" else nullcontext()
+    # Without the cache: a block holds many steps, and each must see the weights that the one before it left.
+    cast = (
+        torch.autocast(device.type, torch.bfloat16, cache_enabled=False)
+        if name == "bfloat16"
+        else nullcontext()
+    )
     torch.set_float32_matmul_precision("high" if name == "tf32" else "highest")
     try:
         with cast:

@@ -71,6 +71,21 @@ def test_the_same_seed_gives_the_same_bits(plan: Plan) -> None:
     assert measurements(first) == measurements(second)
 
 
+def test_reduced_precision_trains_as_far_as_the_exact_one(plan: Plan) -> None:
+    """Every step must see the weights that the one before it left, not copies of the first ones."""
+    task = family_task(*CNN)
+    asked = candidates(task, 40)
+    exact = evaluator(task, plan).evaluate(asked)
+    reduced = evaluator(task, plan.model_copy(update={"dtype": "bfloat16"})).evaluate(asked)
+    untrained = evaluator(task, plan).evaluate([replace(c, fidelity=0) for c in asked])
+    for before, one, other in zip(untrained, exact, reduced, strict=True):
+        assert before.loss is not None
+        assert one.loss is not None
+        assert other.loss is not None
+        assert one.loss < before.loss
+        assert other.loss == pytest.approx(one.loss, abs=0.25 * (before.loss - one.loss))
+
+
 def test_another_seed_gives_another_training(plan: Plan) -> None:
     task = family_task(*CNN)
     asked = candidates(task, STEPS)
