@@ -28,12 +28,14 @@ class Observations:
         self._replicates: list[int] = []
         self._fitness: list[float] = []
         self._failed: dict[Genome, None] = {}
+        self._n_told = 0
         self._next_replicate: Counter[Genome] = Counter()
         self.add(evaluations)
 
     def add(self, evaluations: Iterable[Evaluation]) -> None:
         """Take in what was measured, or failed."""
         for evaluation in evaluations:
+            self._n_told += 1
             genome = evaluation.candidate.genome
             # What somebody else has asked for counts as asked.
             used = evaluation.candidate.replicate - SEARCH_REPLICATE + 1
@@ -100,6 +102,11 @@ class Observations:
             self._next_replicate[genome] += 1
             asked.append(Candidate(genome, fidelity, replicate))
         return asked
+
+    @property
+    def n_told(self) -> int:
+        """Number of evaluations taken in, failures included."""
+        return self._n_told
 
     @property
     def n_asked(self) -> int:

@@ -35,7 +35,7 @@ def run_bench(spec: SearchSpec, surroundings: Surroundings, console: Console) ->
     device, workers = pick_device(), Workers(task, artifacts=None)
     try:
         with console.status("timing training steps"):
-            outcome = measure_plans(task, spec, device, workers)
+            outcome = measure_plans(task, spec, device, workers, has_weights=False)
     finally:
         workers.close()
     steps = planned_steps(spec, blueprint.genes.n_genes)

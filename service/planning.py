@@ -140,9 +140,22 @@ def commit_to_plan(
 
 
 def measure_plans(
-    task: Task, options: SearchOptions, device: torch.device, workers: Workers
+    task: Task,
+    options: SearchOptions,
+    device: torch.device,
+    workers: Workers,
+    *,
+    has_weights: bool = True,
 ) -> ProbeOutcome:
-    """Time plans on a job's own networks and data."""
+    """Time plans on a job's own networks and data.
+
+    Args:
+        task: What to compute.
+        options: Its steps and budget.
+        device: Where.
+        workers: Of the same task; started if plans for several processes are tried.
+        has_weights: Whether source and target are what a search will have, so that masks can be ranked by them.
+    """
 
     def time_plan(plan: Plan) -> float:
         if plan.processes == 1:
@@ -163,7 +176,9 @@ def measure_plans(
 
     limits = _limits(task, options, device)
     _check_room(limits, task)
-    outcome = probe_plans(limits, Instruments(time_plan, correlation_with_exact))
+    outcome = probe_plans(
+        limits, Instruments(time_plan, correlation_with_exact if has_weights else None)
+    )
     if outcome.plan.layout == "stacked":
         outcome.refusals.update(_layers_left_to_vmap(task.network))
     return outcome

@@ -70,11 +70,12 @@ class Instruments:
 
     Attributes:
         time: Milliseconds per training step of one candidate by a plan; any number of processes that it asks for.
-        rank_correlation: How far a plan in reduced precision ranks masks as float32 does, -1 to 1.
+        rank_correlation: How far a plan in reduced precision ranks masks as float32 does, -1 to 1; None where there are
+            no weights by which masks would differ, and no such plan can be taken.
     """
 
     time: Callable[[Plan], float]
-    rank_correlation: Callable[[Plan], float]
+    rank_correlation: Callable[[Plan], float] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +264,11 @@ class _Probe:
             del self.plans[plan.label], self.milliseconds[plan.label]
             if taken > WORTHWHILE_PRECISION * self.milliseconds[exact.label]:
                 self.refusals[plan.label] = f"{taken:.3f} ms: not worth less precision"
+                continue
+            if self.instruments.rank_correlation is None:
+                self.refusals[plan.label] = (
+                    f"{taken:.3f} ms; a search takes it if it ranks {COMPARED_MASKS} masks as float32 does"
+                )
                 continue
             correlation = self.instruments.rank_correlation(plan)
             if correlation < SUFFICIENT_CORRELATION:

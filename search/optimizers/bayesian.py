@@ -44,7 +44,12 @@ class BayesianConfig(RungedConfig, FirstBatchConfig):
     """Options of a search by Bayesian optimization."""
 
     kind: Literal["bayesian"] = "bayesian"
-    batch_size: int = Field(16, ge=1, le=4096, description="candidates asked for at once")
+    batch_size: int = Field(
+        16,
+        ge=1,
+        le=4096,
+        description="candidates asked for at once; at most an eighth of the budget",
+    )
     surrogate: SURROGATES.union() = Field(  # type: ignore[valid-type]
         GaussianProcessConfig(), description="model of the evaluations"
     )
@@ -74,7 +79,8 @@ class Bayesian:
         self._config, self._problem = config, problem
         self._rng = np.random.default_rng(seed)
         self._surrogate = build_surrogate(config.surrogate, seed)
-        self._seen, self._n_told = Observations(), 0
+        self._size = config.batch_within(problem.budget_evaluations, config.batch_size)
+        self._seen = Observations()
 
     def ask(self) -> list[Candidate]:
         """Propose one batch; empty once every mask has been proposed."""
@@ -87,14 +93,13 @@ class Bayesian:
     def tell(self, evaluations: Sequence[Evaluation]) -> None:
         """Take in the measured batch."""
         self._seen.add(evaluations)
-        self._n_told += len(evaluations)
 
     def _modelled(self) -> list[Genome]:
         fit = self._surrogate.fit(self._seen)
         leaders = self._leaders(fit)
-        again = leaders[: min(self._config.reevaluations, self._config.batch_size - 1)]
-        wanted = self._config.batch_size - len(again)
-        if self._problem.budget_evaluations - self._n_told <= self._config.batch_size:
+        again = leaders[: min(self._config.reevaluations, self._size - 1)]
+        wanted = self._size - len(again)
+        if self._problem.budget_evaluations - self._seen.n_told <= self._size:
             in_doubt = last_contest(fit, leaders[:CONTENDERS], wanted)
             if in_doubt:
                 return [*again, *in_doubt]

@@ -123,11 +123,8 @@ class Genetic:
         self._surrogate = None
         if config.surrogate is not None:
             self._surrogate = build_surrogate(config.surrogate, seed)
-        budget = problem.budget_evaluations
-        # Few large generations are no search; on rungs most of one costs next to nothing.
-        largest = max(4, budget // 8) if config.rungs is None else config.population_size
-        self._size = min(config.population_size, largest)
-        self._seen, self._n_told = Observations(), 0
+        self._size = config.batch_within(problem.budget_evaluations, config.population_size)
+        self._seen = Observations()
         self._mutation_factor, self._best = 1.0, float("-inf")
 
     def ask(self) -> list[Candidate]:
@@ -142,7 +139,6 @@ class Genetic:
     def tell(self, evaluations: Sequence[Evaluation]) -> None:
         """Take in the measured generation."""
         self._seen.add(evaluations)
-        self._n_told += len(evaluations)
 
     def _next_generation(self) -> list[Genome]:
         fit = None
@@ -211,11 +207,13 @@ class Genetic:
     def _optimism(self) -> float:
         """Curiosity pays while there is budget left to use what it finds; what is measured last should be the best."""
         first, last = self._config.optimism, self._config.final_optimism
-        return first + (last - first) * min(1.0, self._n_told / self._problem.budget_evaluations)
+        return first + (last - first) * min(
+            1.0, self._seen.n_told / self._problem.budget_evaluations
+        )
 
     @property
     def _is_last_generation(self) -> bool:
-        return self._problem.budget_evaluations - self._n_told <= self._size
+        return self._problem.budget_evaluations - self._seen.n_told <= self._size
 
     def _mutation_rate(self) -> float:
         if self._config.mutation_rate is not None:

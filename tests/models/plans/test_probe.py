@@ -197,6 +197,17 @@ def test_reduced_precision_must_be_faster_and_rank_alike(
     assert [reason in why for why in refused if reason] == ([True] if reason else [])
 
 
+def test_reduced_precision_is_not_judged_without_weights() -> None:
+    def time(plan: Plan) -> float:
+        return best_at(8)(plan) * (0.5 if plan.dtype == "bfloat16" else 1)
+
+    limits = replace(LONG, precisions=("bfloat16",))
+    outcome = probe_plans(limits, Instruments(time, rank_correlation=None))
+    assert outcome.plan.dtype == "float32"
+    (reason,) = [why for label, why in outcome.refusals.items() if "bfloat16" in label]
+    assert reason == "2.500 ms; a search takes it if it ranks 64 masks as float32 does"
+
+
 def test_steps_are_captured_where_that_is_possible_and_faster() -> None:
     def time(plan: Plan) -> float:
         return best_at(8)(plan) - plan.captured
