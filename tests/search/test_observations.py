@@ -37,6 +37,7 @@ def test_a_mask_that_failed_once_has_no_mean() -> None:
     assert seen.means() == {A: 0.30000000000000004}
     assert seen.genomes == [A]
     assert seen.failed == [B]
+    assert (len(seen), seen.n_told) == (3, 4)
 
 
 def test_the_last_values_are_observations_of_their_own() -> None:

@@ -137,3 +137,13 @@ def test_the_last_batch_measures_leaders_again() -> None:
         # So much noise that nobody leads beyond doubt.
         optimizer.tell([replace(e, fitness=rng.normal()) for e in measured(batch, rng)])
     assert all(candidate.replicate > 0 for candidate in batch)
+
+
+def test_a_budget_is_not_spent_on_few_large_batches() -> None:
+    optimizer, rng = bayesian(batch_size=4096), np.random.default_rng(0)
+    sizes = []
+    for _ in range(3):
+        asked = optimizer.ask()
+        optimizer.tell(measured(asked, rng))
+        sizes.append(len(asked))
+    assert sizes == [24, 25, 25]
