@@ -9,6 +9,7 @@ import numpy as np
 from search.genome import Genome
 from search.observations import FloatArray, masks_of
 from search.proposing.knowledge import choose_by_knowledge
+from search.proposing.one_by_one import choose_one_by_one
 from search.surrogate import Fit
 
 # Where more than this of the variance between masks is each mask's own, an upper confidence bound is blind: every new
@@ -33,31 +34,18 @@ def choose_next(fit: Fit, genomes: Sequence[Genome], count: int, optimism: float
 def choose_batch(fit: Fit, genomes: Sequence[Genome], count: int, optimism: float) -> list[Genome]:
     """Choose masks one after another by mean + optimism x deviation, an upper confidence bound.
 
-    After each choice the beliefs are updated as if it had been measured and had scored as expected: masks that it
-    would tell much about become less attractive, so that a batch does not ask the same thing many times.
-    Reference: Desautels, Krause and Burdick, "Parallelizing Exploration-Exploitation Tradeoffs in Gaussian Process
-    Bandit Optimization", JMLR 15 (2014).
-
     Args:
         fit: Fitted surrogate.
         genomes: Different masks to choose from, M of them.
         count: Number of masks to choose, at most M.
         optimism: Standard deviations that an unknown mask is given credit for.
     """
-    belief = fit.believe(masks_of(genomes))
-    mean, covariance = belief.mean, belief.covariance.copy()
-    noise = fit.noise**2
-    is_left = np.ones(len(genomes), dtype=np.bool_)
-    chosen: list[Genome] = []
-    for _ in range(min(count, len(genomes))):
-        deviation = np.sqrt(np.maximum(np.diagonal(covariance), 0.0))
-        score = np.where(is_left, mean + optimism * deviation, -np.inf)
-        best = int(np.argmax(score))
-        is_left[best] = False
-        chosen.append(genomes[best])
-        informed = covariance[:, best] / np.sqrt(covariance[best, best] + noise + 1e-300)
-        covariance -= np.outer(informed, informed)
-    return chosen
+
+    def upper_bound(mean: FloatArray, covariance: FloatArray, _: float) -> FloatArray:
+        bound: FloatArray = mean + optimism * np.sqrt(np.maximum(np.diagonal(covariance), 0.0))
+        return bound
+
+    return choose_one_by_one(fit, genomes, count, upper_bound)
 
 
 def choose_by_samples(

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from search.genome import Genome
-from search.observations import FloatArray, masks_of
+from search.observations import FloatArray
+from search.proposing.one_by_one import choose_one_by_one, measured_deviation
 from search.surrogate import Fit
 
 # What one measurement may say, in standard deviations, and how likely: the trapezoid rule, for the integrand has kinks,
@@ -26,14 +27,12 @@ RIVALS = 64
 def choose_by_knowledge(fit: Fit, genomes: Sequence[Genome], count: int) -> list[Genome]:
     """Choose different masks one after another, each worth most after those before it.
 
-    After each choice the beliefs are updated as if it had scored as expected, as in ``choose_batch``.
-
     Args:
         fit: Fitted surrogate.
         genomes: Different masks to choose from, M of them.
         count: Number of masks to choose, at most M.
     """
-    return _choose(fit, genomes, min(count, len(genomes)), repeat=False)
+    return choose_one_by_one(fit, genomes, count, knowledge_gradient)
 
 
 def choose_repeatedly(fit: Fit, genomes: Sequence[Genome], count: int) -> list[Genome]:
@@ -44,22 +43,7 @@ def choose_repeatedly(fit: Fit, genomes: Sequence[Genome], count: int) -> list[G
         genomes: Different masks to choose from, at least one.
         count: Number of measurements.
     """
-    return _choose(fit, genomes, count, repeat=True)
-
-
-def _choose(fit: Fit, genomes: Sequence[Genome], count: int, *, repeat: bool) -> list[Genome]:
-    belief = fit.believe(masks_of(genomes))
-    covariance, noise = belief.covariance.copy(), fit.noise**2
-    is_left = np.ones(len(genomes), dtype=np.bool_)
-    chosen: list[Genome] = []
-    for _ in range(count):
-        worth = knowledge_gradient(belief.mean, covariance, noise)
-        best = int(np.argmax(np.where(is_left, worth, -np.inf)))
-        is_left[best] = repeat
-        chosen.append(genomes[best])
-        informed = _changes(covariance, noise)[:, best]
-        covariance -= np.outer(informed, informed)
-    return chosen
+    return choose_one_by_one(fit, genomes, count, knowledge_gradient, may_repeat=True)
 
 
 def knowledge_gradient(mean: FloatArray, covariance: FloatArray, noise: float) -> FloatArray:
@@ -70,7 +54,8 @@ def knowledge_gradient(mean: FloatArray, covariance: FloatArray, noise: float) -
         covariance: ``(M, M)``: of the errors of ``mean``.
         noise: Variance of one measurement.
     """
-    changes = _changes(covariance, noise)
+    # By how much every expectation changes per standard deviation of surprise: column x by measuring mask x.
+    changes = covariance / measured_deviation(np.diagonal(covariance), noise)
     own = np.diagonal(changes)
     rivals = np.argsort(-mean, kind="stable")[:RIVALS]
     highest = np.zeros(len(mean))
@@ -79,10 +64,3 @@ def knowledge_gradient(mean: FloatArray, covariance: FloatArray, noise: float) -
         highest += probability * np.maximum(of_rivals, mean + surprise * own)
     gradient: FloatArray = highest - mean.max()
     return gradient
-
-
-def _changes(covariance: FloatArray, noise: float) -> FloatArray:
-    """By how much every expectation changes per standard deviation of surprise: column x by measuring mask x."""
-    variance = np.maximum(np.diagonal(covariance), 0.0)
-    changes: FloatArray = covariance / np.sqrt(variance + noise + 1e-300)
-    return changes
