@@ -42,6 +42,9 @@ class TableTask:
         return SearchSpec.model_validate(self.document | {"plan": self.plan.model_dump()})
 
 
+CONSTANT_RATE: dict[str, Any] = {"kind": "constant"}
+
+
 def _mlp(name: str, shift: dict[str, Any], brief_steps: int = 60) -> TableTask:
     """Ten fully connected layers; the source knows plain digits, the target sees 100 changed ones."""
     document = {
@@ -60,6 +63,7 @@ def _mlp(name: str, shift: dict[str, Any], brief_steps: int = 60) -> TableTask:
             "steps": brief_steps,
             "batch_size": 32,
             "learning_rate": 0.002,
+            "schedule": CONSTANT_RATE,
         },
         "final": {"steps": 600, "learning_rate_factors": [0.3, 1, 3]},
     }
@@ -83,7 +87,13 @@ def _cnn() -> TableTask:
             "train_size": 60,
             "validation_size": 200,
         },
-        "finetune": {"kind": "full", "steps": 40, "batch_size": 32, "learning_rate": 0.002},
+        "finetune": {
+            "kind": "full",
+            "steps": 40,
+            "batch_size": 32,
+            "learning_rate": 0.002,
+            "schedule": CONSTANT_RATE,
+        },
         "final": {"steps": 300, "learning_rate_factors": [0.3, 1, 3]},
     }
     plan = fused_plan("stacked", 32, threads=1, channels_last=True)
@@ -97,10 +107,18 @@ def _labels_longer() -> TableTask:
 
 
 def _demo() -> TableTask:
-    """examples/digits.json, at the brief fidelity alone."""
+    """examples/digits.json at a constant rate, at the brief fidelity alone."""
     document = json.loads(DEMO_SPEC.read_text(encoding="utf-8"))
+    document["finetune"]["schedule"] = CONSTANT_RATE
     plan = fused_plan("stacked", 16, threads=1, channels_last=True)
     return TableTask(document, plan, brief_replicates=10)
+
+
+def _one_cycle(task: TableTask) -> TableTask:
+    """The same with the schedule that is the default: far less noise; at the brief fidelity alone."""
+    finetune = task.document["finetune"] | {"schedule": {"kind": "one_cycle"}}
+    document = task.document | {"finetune": finetune}
+    return replace(task, document=document, full_factors=(), subset_size=0)
 
 
 def _tiny() -> TableTask:
@@ -124,11 +142,15 @@ def _tiny() -> TableTask:
     )
 
 
-TABLE_TASKS = {
-    "tiny": _tiny(),
+_AT_A_CONSTANT_RATE = {
     "label_cycle_mlp": _mlp("digits, labels cyclically permuted", {"kind": "label_cycle"}),
     "label_cycle_mlp_300": _labels_longer(),
     "pixel_permutation_mlp": _mlp("digits, pixels permuted", {"kind": "pixel_permutation"}),
     "classes_cnn": _cnn(),
     "demo": _demo(),
+}
+TABLE_TASKS = {
+    "tiny": _tiny(),
+    **_AT_A_CONSTANT_RATE,
+    **{f"{name}_one_cycle": _one_cycle(task) for name, task in _AT_A_CONSTANT_RATE.items()},
 }

@@ -93,7 +93,7 @@ class RecipeOptions(_Options):
         description="with several rates: train every candidate at each and judge it at its best one",
     )
     schedule: ScheduleConfig = Field(
-        {"kind": "constant"},
+        {"kind": "one_cycle"},
         validate_default=True,
         description="how the rate changes over the steps",
     )
