@@ -28,7 +28,12 @@ from tests.models.small_task import CPU, N_CLASSES, build_task, evaluator
 LAYOUTS: tuple[LayoutName, ...] = get_args(LayoutName)
 FUSED: tuple[LayoutName, ...] = tuple(layout for layout in LAYOUTS if layout != "loop")
 RATE = 0.01
-SHARED: dict[str, object] = {"batch_size": 8, "learning_rate": RATE}
+# A constant rate, as a plain loop in torch has.
+SHARED: dict[str, object] = {
+    "batch_size": 8,
+    "learning_rate": RATE,
+    "schedule": {"kind": "constant"},
+}
 
 
 class SmallConvolution(nn.Module):

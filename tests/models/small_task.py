@@ -82,9 +82,10 @@ def family_task(kind: str, options: dict[str, object], **training: object) -> Ta
 
 
 def plain_recipe(freezing: Freezing, rate: float = 0.01) -> Recipe:
-    """Full fine-tuning of every candidate at one rate."""
+    """Full fine-tuning of every candidate at one constant rate."""
     n_candidates = len(freezing.frozen)
-    return Recipe(FullFineTuning(FullConfig()), (rate,) * n_candidates, freezing)
+    config = FullConfig.model_validate({"schedule": {"kind": "constant"}})
+    return Recipe(FullFineTuning(config), (rate,) * n_candidates, freezing)
 
 
 def evaluator(

@@ -305,9 +305,14 @@ def test_a_tensor_that_a_stage_has_changed_is_not_taken_for_equal_in_the_next() 
 
 
 def test_stages_begin_with_a_fresh_optimizer_and_keep_the_ratio_of_their_rates() -> None:
+    shared: dict[str, object] = {
+        "kind": "full",
+        "batch_size": 8,
+        "schedule": {"kind": "constant"},
+    }
     recipes = [
-        {"kind": "full", "batch_size": 8, "steps": 30, "learning_rate": 0.02},
-        {"kind": "full", "batch_size": 8, "steps": 10, "learning_rate": 0.1},
+        {**shared, "steps": 30, "learning_rate": 0.02},
+        {**shared, "steps": 10, "learning_rate": 0.1},
     ]
     task = recipe_task(Perceptron, kind="phases", phases=recipes)
     genome = masks(task)[2]
