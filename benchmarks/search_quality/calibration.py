@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 PROGRAM = "search_quality.calibration"
 SEARCHES_OF_A_UNIT = 20
 WRITE_EVERY_SECONDS = 120.0
-# Tables to try the programs with, and those without anything at full length.
-NOT_SIMULATED = ("tiny", "demo")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +102,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--landscapes",
         type=lambda text: text.split(","),
-        default=all_landscapes([name for name in table_names() if name not in NOT_SIMULATED]),
+        default=all_landscapes([name for name in table_names() if name != "tiny"]),
     )
     parser.add_argument("--searches", type=int, default=1000, help="on each landscape")
     parser.add_argument("--budget", type=int, default=100, help="evaluations of a search phase")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 from torch.nn.functional import cross_entropy
+from torch.optim.lr_scheduler import OneCycleLR
 
 from models.surroundings import Surroundings
 from search.genome import Genome
@@ -51,6 +52,10 @@ class PlainLoop:
         network.load_state_dict(state)
         network.train()
         optimizer = torch.optim.Adam(network.parameters(), lr=self._rate)
+        # The spec's schedule, as torch has it.
+        schedule = OneCycleLR(
+            optimizer, max_lr=self._rate, total_steps=self._steps, cycle_momentum=False
+        )
         x, labels = self._train.inputs["x"], self._train.labels
         order = torch.randperm(len(labels))
         for _ in range(self._steps):
@@ -60,6 +65,7 @@ class PlainLoop:
             optimizer.zero_grad()
             cross_entropy(network(x[chosen]), labels[chosen]).backward()
             optimizer.step()
+            schedule.step()
         network.eval()
         with torch.no_grad():
             answers = network(self._validation.inputs["x"]).argmax(dim=1)

@@ -167,7 +167,9 @@ def parse_arguments() -> argparse.Namespace:
         return [part for part in text.split(",") if part]
 
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--tables", type=names, default=[n for n in table_names() if n != "demo"])
+    parser.add_argument(
+        "--tables", type=names, default=[n for n in table_names() if not n.startswith("demo")]
+    )
     parser.add_argument("--optimizers", type=names, default=["genetic", "annealing"])
     parser.add_argument(
         "--peers",

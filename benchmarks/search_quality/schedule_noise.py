@@ -37,7 +37,6 @@ ARMS: dict[str, tuple[dict[str, Any], float]] = {
     "constant": ({"kind": "constant"}, 1.0),
     "constant, half the rate": ({"kind": "constant"}, 0.5),
     "cosine": ({"kind": "cosine"}, 1.0),
-    "cosine after warm-up": ({"kind": "cosine", "warm_up": 0.3}, 1.0),
     "one cycle": ({"kind": "one_cycle"}, 1.0),
     "one cycle, twice the rate": ({"kind": "one_cycle"}, 2.0),
 }
