@@ -115,10 +115,10 @@ def _demo() -> TableTask:
 
 
 def _one_cycle(task: TableTask) -> TableTask:
-    """The same with the schedule that is the default: far less noise; at the brief fidelity alone."""
+    """The same with the schedule that is the default: far less noise."""
     finetune = task.document["finetune"] | {"schedule": {"kind": "one_cycle"}}
     document = task.document | {"finetune": finetune}
-    return replace(task, document=document, full_factors=(), subset_size=0)
+    return replace(task, document=document, subset_size=0)
 
 
 def _tiny() -> TableTask:
