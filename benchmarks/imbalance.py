@@ -102,7 +102,8 @@ def measure_seed(seed: int, steps: int) -> dict[str, Any]:
 
 def _measure(task: Task, arm: str, steps: int, folder: Path) -> dict[str, Any]:
     """Test scores of both masks in one arm, each at its own best rate."""
-    config = FullConfig.model_validate({"learning_rate": RATES, **ARMS[arm]})
+    constant = {"kind": "constant"}
+    config = FullConfig.model_validate({"learning_rate": RATES, "schedule": constant, **ARMS[arm]})
     artifacts = FinalArtifacts(folder / arm)
     evaluator = GraftEvaluator(
         replace(task, strategy=build_strategy(config)),

@@ -52,7 +52,11 @@ MASKS = {
     "first 6 transferred": "000000111",
 }
 BEST = "best mask"
-SHARED: dict[str, Any] = {"batch_size": 32, "learning_rate": list(RATES)}
+SHARED: dict[str, Any] = {
+    "batch_size": 32,
+    "learning_rate": list(RATES),
+    "schedule": {"kind": "constant"},
+}
 DISTILL: dict[str, Any] = {"kind": "distill", "teacher": "transfer_all", "teacher_steps": 600}
 RECIPES: dict[str, dict[str, Any]] = {
     "full": {"kind": "full"},
