@@ -29,6 +29,12 @@ from search.evaluation import Candidate
 from search.genome import Genome
 
 N_CLASSES, BATCH, LEARNING_RATE = 10, 32, 0.001
+# What the plain loop does too.
+RECIPE = {
+    "batch_size": BATCH,
+    "learning_rate": LEARNING_RATE,
+    "schedule": {"kind": "constant"},
+}
 N_TRAIN, N_VALIDATION = 256, 256
 # How far the classes' means lie apart, in standard deviations of a feature: accuracies stay well between chance and 1.
 SIGNAL = 0.3
@@ -88,7 +94,7 @@ def build_task(name: str) -> Task:
             _examples(chosen.sample, N_CLASSES, "test"),
             class_names,
         ),
-        strategy=build_strategy(FullConfig(batch_size=BATCH, learning_rate=LEARNING_RATE)),
+        strategy=build_strategy(FullConfig.model_validate(RECIPE)),
         metric="accuracy",
         seed=0,
     )

@@ -26,8 +26,8 @@ LONG_SEARCH_SECONDS = 30.0
 PROBE_SHARE, FEWEST_SECONDS, MOST_SECONDS = 0.03, 5.0, 120.0
 # From here on a step of one candidate keeps the cores busy by itself: chunks gain little and take long to measure.
 SLOW_MILLISECONDS = 50.0
-# Reduced precision must be faster by this factor to be worth the comparison.
-WORTHWHILE_PRECISION = 0.9
+# Reduced precision must take at most this share of the time: comparing it costs a small search a twentieth of its time.
+WORTHWHILE_PRECISION = 0.75
 
 
 @dataclass(frozen=True, slots=True)
