@@ -22,6 +22,8 @@ from scipy.stats import spearmanr
 
 from benchmarks.record import conditions_of, write_record
 from benchmarks.search_quality.table_data import Table, load_table
+from benchmarks.search_quality.table_parts import compose_task, evaluate_in_chunks
+from benchmarks.search_quality.table_shape import own_fitness
 from benchmarks.search_quality.table_tasks import TABLE_TASKS
 from search.observations import FloatArray, IntArray
 
@@ -64,46 +66,28 @@ def rows_of(table: Table) -> IntArray:
 
 def measure(unit: Unit) -> tuple[Unit, FloatArray]:
     """Train all masks at every replicate; ``(R, M)`` validation accuracies, 0 where one diverged."""
-    from models.surroundings import Surroundings
-    from search.decisions import DecisionLog
     from search.evaluation import Candidate
-    from search.ledger import InMemoryLedger
-    from service.composition import compose
-    from service.spec import SearchSpec
 
     task, table = TABLE_TASKS[unit.table], load_table(unit.table)
     schedule, factor = ARMS[unit.arm]
-    finetune = task.document["finetune"]
-    rate = factor * finetune.get("learning_rate", 0.001)
-    finetune = finetune | {"schedule": schedule, "learning_rate": rate}
-    document = task.document | {"finetune": finetune, "plan": task.plan.model_dump()}
-    bench = compose(
-        SearchSpec.model_validate(document),
-        decisions=DecisionLog(InMemoryLedger()),
-        folder=unit.folder,
-        surroundings=Surroundings.of(unit.folder),
-    )
+    rate = factor * task.document["finetune"]["learning_rate"]
+    bench = compose_task(task.trained(schedule=schedule, learning_rate=rate), unit.folder)
+    genomes = [table.genome(int(row)) for row in rows_of(table)]
     candidates = [
-        Candidate(table.genome(int(row)), table.brief_steps, replicate)
+        Candidate(genome, table.brief_steps, replicate)
         for replicate in range(unit.replicates)
-        for row in rows_of(table)
+        for genome in genomes
     ]
-    size = bench.plan.chunk_size
-    fitness = [
-        e.fitness or 0.0
-        for start in range(0, len(candidates), size)
-        for e in bench.evaluator.evaluate(candidates[start : start + size])
-    ]
+    evaluations = evaluate_in_chunks(bench.evaluator, candidates, bench.plan.chunk_size)
     bench.close()
+    fitness = [e.fitness or 0.0 for e in evaluations]
     return unit, np.reshape(fitness, (unit.replicates, -1))
 
 
 def reliability(drawn: FloatArray) -> float:
     """Share of the variance of one evaluation that is between masks, 0 to 1; ``drawn`` is ``(R, M)``."""
-    # Draws that all masks share say nothing about masks.
-    own = drawn - drawn.mean(axis=1, keepdims=True)
-    noise = float(own.var(axis=0, ddof=1).mean())
-    between = max(0.0, float(own.mean(axis=0).var(ddof=1)) - noise / len(own))
+    means, noise = own_fitness(drawn)
+    between = max(0.0, float(means.var(ddof=1)) - noise / len(drawn))
     return between / (between + noise)
 
 
@@ -112,11 +96,10 @@ def figures_of(table: Table, fitness: FloatArray) -> dict[str, Any]:
     drawn = fitness[:, :N_DRAWN]
     rng = np.random.default_rng(0)
     again = [reliability(drawn[:, rng.integers(N_DRAWN, size=N_DRAWN)]) for _ in range(N_BOOTSTRAP)]
-    own = drawn - drawn.mean(axis=1, keepdims=True)
     figures: dict[str, Any] = {
         "mean": round(float(drawn.mean()), 4),
         "best": round(float(fitness.mean(axis=0).max()), 4),
-        "noise": round(float(np.sqrt(own.var(axis=0, ddof=1).mean())), 4),
+        "noise": round(float(np.sqrt(own_fitness(drawn)[1])), 4),
         "reliability": round(reliability(drawn), 4),
         "reliability_interval": [round(float(q), 4) for q in np.quantile(again, [0.025, 0.975])],
     }
@@ -163,7 +146,6 @@ def main() -> None:
         units = []
         for name in names:
             folder = Path(scratch) / name
-            folder.mkdir()
             units += [Unit(name, arm, arguments.replicates, folder) for arm in ARMS]
         for unit, fitness in over_seed_processes(measure, units, arguments.workers):
             results[unit.table][unit.arm] = figures_of(load_table(unit.table), fitness)

@@ -5,6 +5,7 @@ A part is a file in a scratch folder; a part that is there is not measured again
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,7 +17,8 @@ from numpy.typing import NDArray
 from search.observations import BoolArray
 
 if TYPE_CHECKING:
-    from search.evaluation import Candidate
+    from benchmarks.search_quality.table_tasks import TableTask
+    from search.evaluation import Candidate, Evaluation, Evaluator
     from service.composition import Workbench
 
 # What an evaluation that diverged has instead of a number of right answers.
@@ -62,6 +64,12 @@ class Part:
 def open_bench(table: str, folder: Path) -> Workbench:
     """Compose the task of a table; the source is trained once for all processes that come later."""
     from benchmarks.search_quality.table_tasks import TABLE_TASKS
+
+    return compose_task(TABLE_TASKS[table], folder)
+
+
+def compose_task(task: TableTask, folder: Path) -> Workbench:
+    """Compose a task in a scratch folder, which keeps its trained source."""
     from models.surroundings import Surroundings
     from search.decisions import DecisionLog
     from search.ledger import InMemoryLedger
@@ -69,7 +77,7 @@ def open_bench(table: str, folder: Path) -> Workbench:
 
     folder.mkdir(parents=True, exist_ok=True)
     return compose(
-        TABLE_TASKS[table].spec,
+        task.spec,
         decisions=DecisionLog(InMemoryLedger()),
         folder=folder,
         surroundings=Surroundings.of(folder),
@@ -96,6 +104,17 @@ def measure(part: Part) -> Part:
     return part
 
 
+def evaluate_in_chunks(
+    evaluator: Evaluator, candidates: Sequence[Candidate], size: int
+) -> list[Evaluation]:
+    """Measure candidates, in order, in chunks of a size."""
+    return [
+        evaluation
+        for start in range(0, len(candidates), size)
+        for evaluation in evaluator.evaluate(candidates[start : start + size])
+    ]
+
+
 def _evaluate(
     bench: Workbench, candidates: list[Candidate], *, tests: bool
 ) -> tuple[NDArray[np.uint16], NDArray[np.float16], BoolArray]:
@@ -105,12 +124,7 @@ def _evaluate(
 
     collector = HitCollector()
     evaluator = GraftEvaluator(bench.task, bench.plan, bench.device, collector if tests else None)
-    size = bench.plan.chunk_size
-    evaluations = [
-        evaluation
-        for start in range(0, len(candidates), size)
-        for evaluation in evaluator.evaluate(candidates[start : start + size])
-    ]
+    evaluations = evaluate_in_chunks(evaluator, candidates, bench.plan.chunk_size)
     n_validation = len(bench.task.data.validation.labels)
     right = [FAILED if e.fitness is None else round(e.fitness * n_validation) for e in evaluations]
     losses = [np.nan if e.loss is None else e.loss for e in evaluations]

@@ -35,14 +35,24 @@ def degrees(n_genes: int) -> IntArray:
     return np.array([place.bit_count() for place in range(2**n_genes)])
 
 
+def own_fitness(fitness: FloatArray) -> tuple[FloatArray, float]:
+    """Mean fitness of masks beside all of them, ``(M,)``, and the variance of one evaluation around it.
+
+    Draws that all masks share say nothing about masks.
+
+    Args:
+        fitness: ``(R, M)``: by replicate and mask.
+    """
+    own = fitness - fitness.mean(axis=1, keepdims=True)
+    return own.mean(axis=0), float(own.var(axis=0, ddof=1).mean())
+
+
 def shape_of(table: Table) -> dict[str, Any]:
     """The figures of one table."""
     measured = table.brief
-    # Draws that all masks share say nothing about masks.
-    own = measured.fitness - measured.fitness.mean(axis=1, keepdims=True)
-    n_replicates, n_masks = own.shape
-    truth = own.mean(axis=0)
-    noise = float(own.var(axis=0, ddof=1).mean()) / n_replicates
+    n_replicates, n_masks = measured.fitness.shape
+    truth, noise = own_fitness(measured.fitness)
+    noise /= n_replicates
     coefficients, degree = walsh(truth), degrees(table.n_genes)
     power = coefficients**2 - noise / n_masks
     total = float(power[degree > 0].sum())

@@ -41,6 +41,11 @@ class TableTask:
         """The spec with its plan."""
         return SearchSpec.model_validate(self.document | {"plan": self.plan.model_dump()})
 
+    def trained(self, **options: Any) -> TableTask:
+        """The same task with other options of ``finetune``."""
+        finetune = self.document["finetune"] | options
+        return replace(self, document=self.document | {"finetune": finetune})
+
 
 CONSTANT_RATE: dict[str, Any] = {"kind": "constant"}
 
@@ -109,16 +114,13 @@ def _labels_longer() -> TableTask:
 def _demo() -> TableTask:
     """examples/digits.json at a constant rate, at the brief fidelity alone."""
     document = json.loads(DEMO_SPEC.read_text(encoding="utf-8"))
-    document["finetune"]["schedule"] = CONSTANT_RATE
     plan = fused_plan("stacked", 16, threads=1, channels_last=True)
-    return TableTask(document, plan, brief_replicates=10)
+    return TableTask(document, plan, brief_replicates=10).trained(schedule=CONSTANT_RATE)
 
 
 def _one_cycle(task: TableTask) -> TableTask:
     """The same with the schedule that is the default: far less noise."""
-    finetune = task.document["finetune"] | {"schedule": {"kind": "one_cycle"}}
-    document = task.document | {"finetune": finetune}
-    return replace(task, document=document, subset_size=0)
+    return replace(task.trained(schedule={"kind": "one_cycle"}), subset_size=0)
 
 
 def _tiny() -> TableTask:
