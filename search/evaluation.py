@@ -19,6 +19,9 @@ SEARCH_REPLICATE = 0
 RACE_REPLICATE = 1_000
 FINAL_REPLICATE = 2_000
 
+# The fidelity at which a mask is judged as grafted.
+UNTRAINED = 0
+
 
 @dataclass(frozen=True, slots=True)
 class Arm:

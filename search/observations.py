@@ -8,8 +8,9 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from search.evaluation import SEARCH_REPLICATE, Candidate, Evaluation
+from search.evaluation import SEARCH_REPLICATE, UNTRAINED, Candidate, Evaluation
 from search.genome import Genome
+from search.untrained import UntrainedLosses
 
 BoolArray = NDArray[np.bool_]
 FloatArray = NDArray[np.float64]
@@ -19,7 +20,11 @@ IntArray = NDArray[np.int64]
 class Observations:
     """Measured fitness by mask and replicate, in the order told; failures are kept apart.
 
-    Not thread safe.
+    So is what masks score ``untrained``, which is no fitness and counts as no evaluation.  Not thread safe.
+
+    Attributes:
+        untrained: Losses of masks as grafted.
+        tells_losses: Whether any evaluation came with its loss.
     """
 
     def __init__(self, evaluations: Iterable[Evaluation] = ()) -> None:
@@ -30,12 +35,18 @@ class Observations:
         self._failed: dict[Genome, None] = {}
         self._n_told = 0
         self._next_replicate: Counter[Genome] = Counter()
+        self.untrained = UntrainedLosses()
+        self.tells_losses = False
         self.add(evaluations)
 
     def add(self, evaluations: Iterable[Evaluation]) -> None:
         """Take in what was measured, or failed."""
         for evaluation in evaluations:
+            if evaluation.candidate.fidelity == UNTRAINED:
+                self.untrained.add(evaluation)
+                continue
             self._n_told += 1
+            self.tells_losses = self.tells_losses or evaluation.loss is not None
             genome = evaluation.candidate.genome
             # What somebody else has asked for counts as asked.
             used = evaluation.candidate.replicate - SEARCH_REPLICATE + 1
@@ -59,6 +70,7 @@ class Observations:
         recent._genomes = self._genomes[-count:]
         recent._replicates = self._replicates[-count:]
         recent._fitness = self._fitness[-count:]
+        recent.untrained = self.untrained
         return recent
 
     @property

@@ -34,12 +34,14 @@ class SearchProblem:
         search_fidelity: Fine-tuning steps of an ordinary evaluation.
         budget_evaluations: Evaluations at the search fidelity that the search phase may spend.
         gene_priors: None if not measured.
+        untrained_share: Of what an evaluation computes, the part that is left without training: scoring; 0 to 1.
     """
 
     n_genes: int
     search_fidelity: int
     budget_evaluations: int
     gene_priors: GenePriors | None = None
+    untrained_share: float = 0.0
 
 
 class OptimizerConfig(PluginConfig):

@@ -1,7 +1,8 @@
 """The seam of surrogates: models that predict a mask's fitness from the noisy evaluations made so far.
 
-A surrogate is fitted anew whenever an optimizer has learned something; it sees masks, replicates and fitness, nothing
-else.  What it says of a mask is a *belief*: what the fitness is without the noise of one evaluation, and how sure.
+A surrogate is fitted anew whenever an optimizer has learned something; it sees masks, replicates, fitness and what
+masks lose untrained, nothing else.  What it says of a mask is a *belief*: what the fitness is without the noise of one
+evaluation, and how sure.
 """
 
 from __future__ import annotations
@@ -82,6 +83,26 @@ def build_surrogate(config: SurrogateConfig, seed: int) -> Surrogate:
     plugin: Any = SURROGATES.plugin(config.kind)
     surrogate: Surrogate = plugin(config, seed)
     return surrogate
+
+
+class SurrogateOf:
+    """A surrogate of what an optimizer has seen, fitted anew only where something has been added since."""
+
+    def __init__(self, config: SurrogateConfig | None, seen: Observations, seed: int) -> None:
+        """Bind the options, None for no surrogate, and what it is fitted to."""
+        self._surrogate = None if config is None else build_surrogate(config, seed)
+        self._seen = seen
+        self._fit: Fit | None = None
+        self._fitted_to = (0, 0)
+
+    def fit(self) -> Fit | None:
+        """Fit to all that has been seen; None without a surrogate, or where there is too little to fit it to."""
+        if self._surrogate is None or not is_worth_a_model(self._seen):
+            return None
+        there_is = (len(self._seen), len(self._seen.untrained))
+        if self._fit is None or there_is != self._fitted_to:
+            self._fit, self._fitted_to = self._surrogate.fit(self._seen), there_is
+        return self._fit
 
 
 def is_worth_a_model(observations: Observations) -> bool:

@@ -43,6 +43,7 @@ from service.cost import (
     estimate_time,
     memory_need,
     planned_work,
+    untrained_share,
 )
 from service.model_folder import ModelPackage
 from service.planning import (
@@ -335,7 +336,11 @@ def set_up(
         return Workbench(
             task=task,
             problem=SearchProblem(
-                task.genes.n_genes, options.finetune.steps, options.budget.evaluations, priors
+                task.genes.n_genes,
+                options.finetune.steps,
+                options.budget.evaluations,
+                priors,
+                untrained_share(options, len(task.data.validation)),
             ),
             plan=plan,
             refusals=refusals,

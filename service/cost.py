@@ -145,11 +145,20 @@ def estimate_time(network: nn.Module, shape: DataShape, work: Work) -> TimeEstim
 def planned_work(options: SearchOptions, n_genes: int, n_scored: int) -> Work:
     """What a search computes at most; every training is scored on ``n_scored`` samples."""
     steps = sum(planned_steps(options, n_genes).values())
-    batch_size = max(
-        stage.objective.config.batch_size for stage in build_strategy(options.finetune).stages
-    )
     trainings = sum(planned_trainings(options, n_genes).values())
-    return Work(steps, steps * batch_size, trainings * n_scored)
+    return Work(steps, steps * _largest_minibatch(options), trainings * n_scored)
+
+
+def untrained_share(options: SearchOptions, n_scored: int) -> float:
+    """Share of an evaluation's work that scoring it on ``n_scored`` samples is, 0 to 1; the rest is training."""
+    steps = options.finetune.steps
+    whole = Work(steps, steps * _largest_minibatch(options), n_scored)
+    return Work(0, 0, n_scored).flops(1) / whole.flops(1)
+
+
+def _largest_minibatch(options: SearchOptions) -> int:
+    stages = build_strategy(options.finetune).stages
+    return max(stage.objective.config.batch_size for stage in stages)
 
 
 def estimate_cost(need: MemoryNeed, options: SearchOptions, n_genes: int) -> CostEstimate:

@@ -16,7 +16,7 @@ from models.graft import graft
 from search.decisions import Decision, DecisionLog
 from search.effects import estimate_effects
 from search.errors import TransferMaskError
-from search.evaluation import FINAL_REPLICATE, Evaluation
+from search.evaluation import FINAL_REPLICATE, UNTRAINED, Evaluation
 from search.final import FINAL_PHASE, Contender, FinalOutcome
 from search.genome import keep_all, transfer_all
 from search.ledger import Json, Position
@@ -159,7 +159,8 @@ def _result(
         verdict=_verdict(found, gains),
         rungs=report_rungs(found.study.rungs),
         curve=_curve(measured),
-        evaluations=len(found.study.evaluations),
+        evaluations=len(measured),
+        untrained=len(found.study.at(UNTRAINED)),
         seconds=seconds,
         stop_reason=found.study.stop_reason,
         provenance=Provenance(

@@ -95,7 +95,8 @@ class ProgressTracker:
             whole = [e for e in evaluations if e.candidate.fidelity == fidelity]
             self._evaluations += len(whole)
             self._generation = generation
-            self._futility.add(generation, whole)
+            if whole:
+                self._futility.add(generation, whole)
             for evaluation in whole:
                 self._consider(evaluation)
         self._tell()

@@ -199,6 +199,8 @@ class SearchResult(Document):
     """The answer, with its evidence.
 
     ``checkpoints`` tells, for a source and a target that come from one, what became of its tensors.
+    ``evaluations`` counts those of the search phase at its fidelity, ``untrained`` masks that were measured without
+    any training.
     """
 
     mask: str
@@ -216,6 +218,7 @@ class SearchResult(Document):
     rungs: tuple[RungReport, ...] = ()
     curve: tuple[CurvePoint, ...]
     evaluations: int
+    untrained: int = 0
     seconds: float
     stop_reason: str
     provenance: Provenance

@@ -117,7 +117,7 @@ def evaluate_in_chunks(
 
 def _evaluate(
     bench: Workbench, candidates: list[Candidate], *, tests: bool
-) -> tuple[NDArray[np.uint16], NDArray[np.float16], BoolArray]:
+) -> tuple[NDArray[np.uint16], NDArray[np.float32], BoolArray]:
     """Right answers on the validation part, mean loss there, and which test samples were hit."""
     from benchmarks.search_quality.hit_collector import HitCollector
     from models.evaluator import GraftEvaluator
@@ -129,4 +129,4 @@ def _evaluate(
     right = [FAILED if e.fitness is None else round(e.fitness * n_validation) for e in evaluations]
     losses = [np.nan if e.loss is None else e.loss for e in evaluations]
     hits = collector.hits(candidates) if tests else np.zeros((len(candidates), 0), dtype=np.bool_)
-    return np.array(right, dtype=np.uint16), np.array(losses, dtype=np.float16), hits
+    return np.array(right, dtype=np.uint16), np.array(losses, dtype=np.float32), hits

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from benchmarks.search_quality.table_data import TABLES, load_table
 from benchmarks.search_quality.table_parts import FAILED, Part, measure, open_bench
 from benchmarks.search_quality.table_tasks import RUNG_REPLICATES, TABLE_TASKS
-from search.evaluation import FINAL_REPLICATE, RACE_REPLICATE, SEARCH_REPLICATE
+from search.evaluation import FINAL_REPLICATE, RACE_REPLICATE, SEARCH_REPLICATE, UNTRAINED
 from search.genome import keep_all, prefixes, transfer_all
 
 SCRATCH = Path(__file__).parents[2] / "build" / "tables"
@@ -54,7 +54,7 @@ class Builder:
     @property
     def rungs(self) -> list[int]:
         """Steps of the cheaper fidelities."""
-        return [0, self.spec.finetune.steps // 3]
+        return [UNTRAINED, self.spec.finetune.steps // 3]
 
     def brief_parts(self) -> list[Part]:
         """Every mask, briefly and at the rungs."""
@@ -169,21 +169,29 @@ def build(
     arrays: dict[str, NDArray[Any]] = {}
     for name, wanted in [("brief", steps), *((f"rung{s}", s) for s in builder.rungs)]:
         found = builder.stacked([part for part in brief if part.steps == wanted])
-        arrays |= {f"{name}_right": found["right"][0], f"{name}_loss": found["loss"][0]}
+        arrays |= {f"{name}_right": found["right"][0], f"{name}_loss": _stored(found, wanted)[0]}
     if builder.task.subset_size:
         rows = builder.subset(arrays["brief_right"])
         subset = builder.subset_parts(rows)
         measure_all(subset)
         arrays["subset"] = np.array(rows, dtype=np.uint16)
-        arrays |= {f"subset_{field}": v for field, v in builder.stacked(subset).items()}
+        found = builder.stacked(subset)
+        arrays |= {"subset_right": found["right"], "subset_hits": found["hits"]}
+        arrays["subset_loss"] = _stored(found, builder.spec.final.steps)
     if builder.task.full_factors:
         full = builder.full_parts()
         measure_all(full)
         found = builder.stacked(full)
-        arrays |= {"full_right": found["right"], "full_loss": found["loss"]}
+        arrays["full_right"] = found["right"]
+        arrays["full_loss"] = _stored(found, builder.spec.final.steps)
         hits = np.unpackbits(found["hits"], axis=3).sum(axis=3)
         arrays["full_test_right"] = hits.astype(np.uint16)
     return arrays
+
+
+def _stored(found: Mapping[str, NDArray[Any]], steps: int) -> NDArray[Any]:
+    """Losses, coarsely where they tell how sure a trained network is; untrained ones differ in the fourth digit."""
+    return found["loss"].astype(np.float32 if steps == UNTRAINED else np.float16)
 
 
 def measure_in_processes(workers: int, parts: Sequence[Part]) -> None:

@@ -62,7 +62,8 @@ def search_with_transfermask(
 
     def note(phase: str, batch: int, evaluations: Sequence[Evaluation]) -> None:  # noqa: ARG001
         seconds = time.perf_counter() - started
-        rows.extend(_row(seconds, e) for e in evaluations)
+        whole = (e for e in evaluations if e.candidate.fidelity == spec.finetune.steps)
+        rows.extend(_row(seconds, e) for e in whole)
 
     ledger = InMemoryLedger()
     decisions = DecisionLog(ledger)

@@ -11,6 +11,7 @@ Thompson Sampling", AISTATS 2018.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -25,9 +26,14 @@ from search.proposing.ascent import ascend
 from search.proposing.contest import last_contest
 from search.proposing.first_batch import FirstBatchConfig, first_masks
 from search.proposing.knowledge import choose_by_knowledge
-from search.proposing.rungs import RungedConfig
+from search.proposing.shortlist import (
+    Shortlist,
+    ShortlistConfig,
+    ShortlistedBatches,
+    untrained_factor_field,
+)
 from search.proposing.unseen import filled_up
-from search.surrogate import SURROGATES, Fit, build_surrogate, is_worth_a_model
+from search.surrogate import SURROGATES, Fit, SurrogateOf
 from search.surrogates.gaussian_process import GaussianProcessConfig
 
 # Masks from which a batch is chosen, for each one chosen; bounds the work, which grows with its square.
@@ -40,7 +46,7 @@ MUTATIONS = 2.0
 CONTENDERS = 12
 
 
-class BayesianConfig(RungedConfig, FirstBatchConfig):
+class BayesianConfig(ShortlistConfig, FirstBatchConfig):
     """Options of a search by Bayesian optimization."""
 
     kind: Literal["bayesian"] = "bayesian"
@@ -67,6 +73,7 @@ class BayesianConfig(RungedConfig, FirstBatchConfig):
         le=4096,
         description="of each batch, leaders measured again at a new replicate whatever the model says",
     )
+    untrained_factor: int = untrained_factor_field(POOL_FACTOR)
     ascents: int = Field(8, ge=1, le=1000, description="local searches on the model, per batch")
 
 
@@ -78,42 +85,46 @@ class Bayesian:
         """Bind the options to one problem and one seed."""
         self._config, self._problem = config, problem
         self._rng = np.random.default_rng(seed)
-        self._surrogate = build_surrogate(config.surrogate, seed)
         self._size = config.batch_within(problem.budget_evaluations, config.batch_size)
         self._seen = Observations()
+        self._surrogate = SurrogateOf(config.surrogate, self._seen, seed)
+        self._batches = ShortlistedBatches(problem, self._seen, config.looked_at(problem))
 
     def ask(self) -> list[Candidate]:
-        """Propose one batch; empty once every mask has been proposed."""
-        if is_worth_a_model(self._seen):
-            genomes = self._modelled()
-        else:
-            genomes = first_masks(self._config, self._problem, self._seen, self._rng)
+        """Propose one batch, or its shortlist untrained; empty once every mask has been proposed."""
+        fit = self._surrogate.fit()
+        if fit is not None:
+            return self._batches.ask(partial(self._next_shortlist, fit), partial(self._chosen, fit))
+        genomes = first_masks(self._config, self._problem, self._seen, self._rng)
         return self._seen.candidates(genomes, self._problem.search_fidelity)
 
     def tell(self, evaluations: Sequence[Evaluation]) -> None:
         """Take in the measured batch."""
         self._seen.add(evaluations)
 
-    def _modelled(self) -> list[Genome]:
-        fit = self._surrogate.fit(self._seen)
+    def _next_shortlist(self, fit: Fit) -> Shortlist:
         leaders = self._leaders(fit)
         again = leaders[: min(self._config.reevaluations, self._size - 1)]
         wanted = self._size - len(again)
         if self._problem.budget_evaluations - self._seen.n_told <= self._size:
             in_doubt = last_contest(fit, leaders[:CONTENDERS], wanted)
             if in_doubt:
-                return [*again, *in_doubt]
-        pool = self._pool(fit, leaders, POOL_FACTOR * wanted)
+                return Shortlist(again, in_doubt, wanted)
+        size = self._batches.longest(wanted, without_looking=POOL_FACTOR * wanted)
+        pool = self._pool(fit, leaders, size)
         if len(pool) <= wanted:
-            new = self._filled_up(pool, wanted)
-        else:
-            # A leader measured again may tell more than a mask that is new.
-            contenders = [*pool, *leaders[len(again) : CONTENDERS]]
-            new = self._chosen(fit, contenders, wanted)
-        # Measuring leaders again, for ever, is no search.
-        return [*again, *new] if new else []
+            return Shortlist(again, self._filled_up(pool, wanted), wanted)
+        # A leader measured again may tell more than a mask that is new.
+        return Shortlist(again, [*pool, *leaders[len(again) : CONTENDERS]], wanted)
 
-    def _chosen(self, fit: Fit, contenders: Sequence[Genome], wanted: int) -> list[Genome]:
+    def _chosen(self, fit: Fit, shortlist: Shortlist) -> list[Genome]:
+        new = list(shortlist.in_question)
+        if len(new) > shortlist.wanted:
+            new = self._acquired(fit, new, shortlist.wanted)
+        # Measuring leaders again, for ever, is no search.
+        return [*shortlist.certain, *new] if new else []
+
+    def _acquired(self, fit: Fit, contenders: Sequence[Genome], wanted: int) -> list[Genome]:
         optimism = self._config.optimism
         match self._config.acquisition:
             case "adaptive":

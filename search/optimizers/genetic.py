@@ -6,9 +6,10 @@ and a few hundred evaluations this is among the strongest searches known: Jin, "
 computation", Swarm and Evolutionary Computation 1 (2011); benchmarks/search_quality has the comparison.  Reference for
 the mutation rate 1/n: Baeck, "Evolutionary Algorithms in Theory and Practice", Oxford 1996, ch. 2.
 
-The first generation holds what everybody would try by hand, filled up with random masks.  In every later one the
-parents compete with their offspring, to be measured again at replicates that are new to them; in the last one they are
-among themselves, for a mask that is found then could not be told from luck any more.
+The first generation holds what everybody would try by hand, filled up with random masks.  Of every later one a
+shortlist is measured untrained before it is chosen from, and on it the parents compete with their offspring, to be
+measured again at replicates that are new to them; in the last one they are among themselves, for a mask that is found
+then could not be told from luck any more.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ from search.proposing.breeding import Breeder
 from search.proposing.contest import last_contest
 from search.proposing.first_batch import FirstBatchConfig, first_masks
 from search.proposing.linkage import linkage_of
-from search.proposing.rungs import RungedConfig
+from search.proposing.shortlist import Shortlist, ShortlistConfig, ShortlistedBatches
 from search.proposing.unseen import filled_up
-from search.surrogate import SURROGATES, Fit, build_surrogate, is_worth_a_model
+from search.surrogate import SURROGATES, Fit, SurrogateOf
 from search.surrogates.gaussian_process import GaussianProcessConfig
 
 # A generation that finds nothing better raises the mutation rate by this factor, a success takes it back.
@@ -41,7 +42,7 @@ HIGHEST_MUTATION = 4.0
 MOST_IN_QUESTION = 128
 
 
-class GeneticConfig(RungedConfig, FirstBatchConfig):
+class GeneticConfig(ShortlistConfig, FirstBatchConfig):
     """Options of a search by genetic algorithm."""
 
     kind: Literal["genetic"] = "genetic"
@@ -120,31 +121,28 @@ class Genetic:
         self._config, self._problem = config, problem
         self._rng = np.random.default_rng(seed)
         self._breeder = Breeder(config.tournament_size, config.crossover_probability, seed)
-        self._surrogate = None
-        if config.surrogate is not None:
-            self._surrogate = build_surrogate(config.surrogate, seed)
         self._size = config.batch_within(problem.budget_evaluations, config.population_size)
         self._seen = Observations()
+        self._surrogate = SurrogateOf(config.surrogate, self._seen, seed)
+        looked_at = 0.0 if config.surrogate is None else config.looked_at(problem)
+        self._batches = ShortlistedBatches(problem, self._seen, looked_at)
         self._mutation_factor, self._best = 1.0, float("-inf")
 
     def ask(self) -> list[Candidate]:
-        """Propose one generation; empty once every mask has been proposed."""
-        genomes = (
-            first_masks(self._config, self._problem, self._seen, self._rng)
-            if not self._seen.genomes
-            else self._next_generation()
-        )
+        """Propose one generation, or its shortlist untrained; empty once every mask has been proposed."""
+        if self._seen.genomes:
+            return self._batches.ask(self._next_shortlist, self._chosen)
+        genomes = first_masks(self._config, self._problem, self._seen, self._rng)
         return self._seen.candidates(genomes, self._problem.search_fidelity)
 
     def tell(self, evaluations: Sequence[Evaluation]) -> None:
         """Take in the measured generation."""
         self._seen.add(evaluations)
 
-    def _next_generation(self) -> list[Genome]:
-        fit = None
+    def _next_shortlist(self) -> Shortlist:
         expected = self._seen.means()
-        if self._surrogate is not None and is_worth_a_model(self._seen):
-            fit = self._surrogate.fit(self._seen)
+        fit = self._surrogate.fit()
+        if fit is not None:
             genomes = list(expected)
             means = fit.expect(masks_of(genomes))
             expected = dict(zip(genomes, means.tolist(), strict=True))
@@ -153,11 +151,9 @@ class Genetic:
         again = ranked[: min(self._config.reevaluations, self._size - 1)]
         parents = {genome: expected[genome] for genome in ranked[: self._config.parents]}
         wanted = self._size - len(again)
-        new = self._offspring(parents, wanted, fit)
-        # Measuring leaders again, for ever, is no search.
-        return [*again, *new] if new else []
+        return Shortlist(again, self._in_question(parents, wanted, fit), wanted)
 
-    def _offspring(
+    def _in_question(
         self, parents: dict[Genome, float], wanted: int, fit: Fit | None
     ) -> list[Genome]:
         if fit is None:
@@ -168,9 +164,16 @@ class Genetic:
         bred = self._evolved(parents, wanted * self._config.screening_factor, fit)
         if len(bred) <= wanted:
             return self._filled_up(bred, wanted)
+        most = self._batches.longest(wanted, without_looking=wanted + MOST_IN_QUESTION)
         # A parent measured again may tell more than a mask that is new.
-        in_question = [*bred[: wanted + MOST_IN_QUESTION], *parents]
-        return choose_next(fit, in_question, wanted, self._optimism())
+        return [*bred[:most], *parents]
+
+    def _chosen(self, shortlist: Shortlist) -> list[Genome]:
+        new, fit = list(shortlist.in_question), self._surrogate.fit()
+        if fit is not None and len(new) > shortlist.wanted:
+            new = choose_next(fit, new, shortlist.wanted, self._optimism())
+        # Measuring leaders again, for ever, is no search.
+        return [*shortlist.certain, *new] if new else []
 
     def _evolved(self, parents: dict[Genome, float], size: int, fit: Fit) -> list[Genome]:
         """Let the surrogate alone judge some generations; give the best ``size`` masks of them all."""

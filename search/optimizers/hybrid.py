@@ -12,7 +12,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from search.evaluation import Candidate, Evaluation
+from search.evaluation import UNTRAINED, Candidate, Evaluation
 from search.optimizer import OPTIMIZERS, OptimizerConfig, SearchProblem
 from search.optimizers.annealing import Annealing, AnnealingConfig
 from search.optimizers.genetic import Genetic, GeneticConfig
@@ -54,7 +54,7 @@ class Hybrid:
         if self._is_annealing:
             self._annealing.tell(evaluations)
         else:
-            self._told.extend(evaluations)
+            self._told.extend(e for e in evaluations if e.candidate.fidelity != UNTRAINED)
             self._genetic.tell(evaluations)
 
     @property

@@ -1,10 +1,13 @@
-"""A Gaussian process over masks: every gene, every pair of genes, neighbours once more, the draw of a replicate, noise.
+"""A Gaussian process over masks: genes, pairs of genes, neighbours once more, the loss as grafted, replicates, noise.
 
 With bits as +-1, fitness is modelled as a sum of independent Gaussian effects.  Each kind of effect has one variance;
 the variances maximise the marginal likelihood times a weak log-normal prior, so that what the data do not show stays
 small.  Neighbours in the network's order have a kind of their own because co-adaptation is mostly between adjacent
-layers (Yosinski et al., NeurIPS 2014).  Reference: Rasmussen and Williams, "Gaussian Processes for Machine Learning",
-MIT Press 2006, ch. 2 and 5; a kernel of pairs for binary inputs: Baptista and Poloczek, ICML 2018.
+layers (Yosinski et al., NeurIPS 2014).  What a mask loses before any training has an effect where that is known, any
+smooth one: networks that are broken, or work at once, are alike in that whatever their genes.
+
+Reference: Rasmussen and Williams, "Gaussian Processes for Machine Learning", MIT Press 2006, ch. 2 and 5; a kernel of
+pairs for binary inputs: Baptista and Poloczek, ICML 2018.
 """
 
 from __future__ import annotations
@@ -21,12 +24,14 @@ from threadpoolctl import ThreadpoolController
 
 from search.observations import BoolArray, FloatArray, IntArray, Observations
 from search.surrogate import SURROGATES, Belief, SurrogateConfig
+from search.untrained import UntrainedScores
 
 # Kinds of effect with the variance expected before any data, as a share of the variance of fitness.
 EXPECTED_SHARES = {
     "genes": 0.5,
     "pairs": 0.2,
     "neighbours": 0.1,
+    "untrained": 0.2,
     "mask": 0.2,
     "replicate": 0.05,
     "noise": 0.3,
@@ -40,7 +45,9 @@ MOST_ITERATIONS = 40
 # A fit takes time with the cube of this, and memory with its square; of more observations the last ones count.
 MOST_OBSERVATIONS = 1000
 # Kinds of effect that a mask has, and the one of them that no other mask shares.
-OF_MASKS, OWN = ("genes", "pairs", "neighbours", "mask"), "mask"
+OF_MASKS, OWN = ("genes", "pairs", "neighbours", "untrained", "mask"), "mask"
+# Masks whose untrained losses are so far apart, in normal scores, have little to do with each other.
+SCORE_LENGTH = 0.5
 # The level of fitness is known to about its own spread before any data.
 LEVEL_SHARE = 1.0
 
@@ -73,10 +80,28 @@ class GaussianProcess:
 
 
 @dataclass(frozen=True, slots=True)
-class _Data:
-    """Observations as the model sees them: spins, standardised fitness, one kernel matrix per kind of effect."""
+class _Masks:
+    """Masks as the model sees them.
+
+    Attributes:
+        spins: ``(M, G)``: bits as +-1.
+        scores: ``(M,)``: of their untrained losses, NaN where unknown; None where that of no observed mask is known.
+    """
 
     spins: FloatArray
+    scores: FloatArray | None
+
+    @classmethod
+    def of(cls, masks: BoolArray, scores: UntrainedScores | None) -> _Masks:
+        return cls(np.where(masks, 1.0, -1.0), None if scores is None else scores.of(masks))
+
+
+@dataclass(frozen=True, slots=True)
+class _Data:
+    """Observations as the model sees them: standardised fitness of masks, one kernel matrix per kind of effect."""
+
+    masks: _Masks
+    scores: UntrainedScores | None
     targets: FloatArray
     level: float
     scale: float
@@ -84,16 +109,18 @@ class _Data:
 
     @classmethod
     def of(cls, observations: Observations) -> _Data:
-        spins = _spins(observations.masks)
+        known = observations.untrained.scores()
+        scores = None if np.isnan(known.of(observations.masks)).all() else known
+        masks = _Masks.of(observations.masks, scores)
         fitness = observations.fitness
         # Where all scores are alike, any scale will do.
         scale = float(fitness.std()) or 1.0
-        kernels = _kernels_of_masks(spins, spins)
+        kernels = _kernels_of_masks(masks, masks)
         if len(set(observations.replicates.tolist())) > 1:
             kernels["replicate"] = _same_replicate(observations.replicates)
         kernels["noise"] = np.eye(len(fitness))
         level = float(fitness.mean())
-        return cls(spins, (fitness - level) / scale, level, scale, kernels)
+        return cls(masks, scores, (fitness - level) / scale, level, scale, kernels)
 
 
 class GaussianProcessFit:
@@ -113,8 +140,8 @@ class GaussianProcessFit:
 
     @property
     def ruggedness(self) -> float:
-        """Share of the variance between masks that neither genes nor pairs explain."""
-        return self._shares[OWN] / sum(self._shares[kind] for kind in OF_MASKS)
+        """Share of the variance between masks that neither genes nor pairs nor untrained losses explain."""
+        return self._shares[OWN] / sum(self._shares.get(kind, 0.0) for kind in OF_MASKS)
 
     @property
     def shares(self) -> dict[str, float]:
@@ -124,23 +151,23 @@ class GaussianProcessFit:
     def expect(self, masks: BoolArray) -> FloatArray:
         """Predict the means of masks ``(M, G)`` at an average replicate."""
         with _one_blas_thread():
-            mean: FloatArray = self._between(_spins(masks), self._data.spins) @ self._weights
+            mean: FloatArray = self._between(self._seen_as(masks), self._data.masks) @ self._weights
         return self._data.level + self._data.scale * mean
 
     def believe(self, masks: BoolArray) -> Belief:
         """Predict masks ``(M, G)`` at an average replicate."""
         with _one_blas_thread():
-            spins = _spins(masks)
-            to_data = self._between(spins, self._data.spins)
+            seen = self._seen_as(masks)
+            to_data = self._between(seen, self._data.masks)
             mean = to_data @ self._weights
             explained = to_data @ cho_solve(self._factor, to_data.T, check_finite=False)
-            covariance = self._between(spins, spins) - explained
+            covariance = self._between(seen, seen) - explained
         scale = self._data.scale
         return Belief(self._data.level + scale * mean, scale**2 * covariance)
 
     def believe_genes(self) -> Belief:
         """Predict what every gene is worth: coefficients of its bit as +-1, ``(G,)``, in units of fitness."""
-        spins = self._data.spins
+        spins = self._data.masks.spins
         return self._believe_features(spins, self._effect_variances(spins.shape[1])[0])
 
     def believe_pairs(self, rows: IntArray, columns: IntArray) -> Belief:
@@ -150,7 +177,7 @@ class GaussianProcessFit:
             rows: ``(M,)``: first gene of each pair.
             columns: ``(M,)``: second one, larger than the first.
         """
-        spins = self._data.spins
+        spins = self._data.masks.spins
         _, variances = self._effect_variances(spins.shape[1])
         return self._believe_features(spins[:, rows] * spins[:, columns], variances[rows, columns])
 
@@ -165,14 +192,17 @@ class GaussianProcessFit:
 
     def pair_effects(self) -> FloatArray:
         """Expected coefficient of every pair's product of bits, ``(G, G)``, symmetric, in units of fitness."""
-        spins = self._data.spins
+        spins = self._data.masks.spins
         _, variances = self._effect_variances(spins.shape[1])
         with _one_blas_thread():
             products = (spins * self._weights[:, None]).T @ spins
         effects: FloatArray = self._data.scale * variances * products
         return effects
 
-    def _between(self, rows: FloatArray, columns: FloatArray) -> FloatArray:
+    def _seen_as(self, masks: BoolArray) -> _Masks:
+        return _Masks.of(masks, self._data.scores)
+
+    def _between(self, rows: _Masks, columns: _Masks) -> FloatArray:
         """Covariance of the fitness of masks, without replicate and noise."""
         kernels = _kernels_of_masks(rows, columns)
         shares = np.array([self._shares[name] for name in kernels])
@@ -189,26 +219,28 @@ class GaussianProcessFit:
         return np.full(n_genes, self._shares["genes"] / n_genes), of_pairs
 
 
-def _spins(masks: BoolArray) -> FloatArray:
-    return np.where(masks, 1.0, -1.0)
-
-
 def _n_pairs(n_genes: int) -> int:
     """Number of pairs; 1 for a single gene, of which none are weighed."""
     return max(1, n_genes * (n_genes - 1) // 2)
 
 
-def _kernels_of_masks(rows: FloatArray, columns: FloatArray) -> dict[str, FloatArray]:
+def _kernels_of_masks(rows: _Masks, columns: _Masks) -> dict[str, FloatArray]:
     """One ``(M, N)`` matrix per kind of effect that a mask has, each 1 between a mask and itself."""
-    n_genes = rows.shape[1]
-    overlap = rows @ columns.T
-    neighbours = (rows[:, 1:] * rows[:, :-1]) @ (columns[:, 1:] * columns[:, :-1]).T
-    return {
+    theirs, own = rows.spins, columns.spins
+    n_genes = theirs.shape[1]
+    overlap = theirs @ own.T
+    neighbours = (theirs[:, 1:] * theirs[:, :-1]) @ (own[:, 1:] * own[:, :-1]).T
+    is_same = (overlap == n_genes).astype(np.float64)
+    kernels = {
         "genes": overlap / n_genes,
         "pairs": (overlap**2 - n_genes) / (2 * _n_pairs(n_genes)),
         "neighbours": neighbours / max(1, n_genes - 1),
-        "mask": (overlap == n_genes).astype(np.float64),
     }
+    if rows.scores is not None and columns.scores is not None:
+        distance = np.subtract.outer(rows.scores, columns.scores) / SCORE_LENGTH
+        # Of a mask whose loss is unknown, the effect says nothing about other masks.
+        kernels["untrained"] = np.where(np.isnan(distance), is_same, np.exp(-(distance**2) / 2))
+    return kernels | {"mask": is_same}
 
 
 def _same_replicate(replicates: IntArray) -> FloatArray:

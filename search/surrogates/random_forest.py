@@ -1,8 +1,9 @@
 """A random forest over masks, scikit-learn's: no assumption about which genes act together.
 
-A mask's belief is the mean over the trees, and the trees' disagreement tells how sure that is.  Reference: Breiman,
-"Random Forests", Machine Learning 45 (2001); as a surrogate: Hutter, Hoos and Leyton-Brown, "Sequential Model-Based
-Optimization for General Algorithm Configuration", LION 2011.
+Where it is known what masks lose untrained, trees split by that too.  A mask's belief is the mean over the trees, and
+the trees' disagreement tells how sure that is.  Reference: Breiman, "Random Forests", Machine Learning 45 (2001); as a
+surrogate: Hutter, Hoos and Leyton-Brown, "Sequential Model-Based Optimization for General Algorithm Configuration",
+LION 2011.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pydantic import Field
 
 from search.observations import BoolArray, FloatArray, IntArray, Observations
 from search.surrogate import SURROGATES, Belief, SurrogateConfig
+from search.untrained import UntrainedScores
 
 if TYPE_CHECKING:
     from sklearn.ensemble import RandomForestRegressor
@@ -43,6 +45,7 @@ class RandomForest:
         from sklearn.ensemble import RandomForestRegressor  # noqa: PLC0415
 
         masks, fitness = observations.masks, observations.fitness
+        scores = observations.untrained.scores()
         targets = fitness - _replicate_effects(fitness, masks, observations.replicates)
         forest = RandomForestRegressor(
             n_estimators=self._config.trees,
@@ -50,17 +53,20 @@ class RandomForest:
             max_features=1 / 3,
             random_state=self._seed,
         )
-        forest.fit(masks, targets)
-        residuals = targets - forest.predict(masks)
-        return RandomForestFit(forest, float(residuals.std()))
+        inputs = _inputs(masks, scores)
+        forest.fit(inputs, targets)
+        residuals = targets - forest.predict(inputs)
+        return RandomForestFit(forest, scores, float(residuals.std()))
 
 
 class RandomForestFit:
     """A grown forest; see ``search.surrogate.Fit``."""
 
-    def __init__(self, forest: RandomForestRegressor, noise: float) -> None:
-        """Bind the forest."""
-        self._forest, self.noise = forest, noise
+    def __init__(
+        self, forest: RandomForestRegressor, scores: UntrainedScores, noise: float
+    ) -> None:
+        """Bind the forest, and what its masks score untrained."""
+        self._forest, self._scores, self.noise = forest, scores, noise
 
     @property
     def ruggedness(self) -> float:
@@ -80,7 +86,15 @@ class RandomForestFit:
 
     def _by_tree(self, masks: BoolArray) -> FloatArray:
         """What every tree says of every mask, ``(T, M)``."""
-        return np.stack([tree.predict(masks) for tree in self._forest.estimators_])
+        inputs = _inputs(masks, self._scores)
+        return np.stack([tree.predict(inputs) for tree in self._forest.estimators_])
+
+
+def _inputs(masks: BoolArray, scores: UntrainedScores) -> FloatArray:
+    """Bits and, where any is known, the score of the untrained loss; of an unknown one the median."""
+    if not len(scores):
+        return masks.astype(np.float64)
+    return np.column_stack([masks, np.nan_to_num(scores.of(masks))])
 
 
 def _replicate_effects(fitness: FloatArray, masks: BoolArray, replicates: IntArray) -> FloatArray:

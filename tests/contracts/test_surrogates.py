@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from search.evaluation import Candidate, Evaluation, Outcome
+from search.evaluation import UNTRAINED, Candidate, Evaluation, Outcome
 from search.genome import Genome
 from search.observations import Observations
 from search.proposing.acquisition import choose_batch
@@ -124,3 +124,29 @@ def test_a_batch_is_chosen_of_different_masks_best_first(name: str) -> None:
 def test_what_is_expected_is_the_mean_of_the_belief(name: str) -> None:
     fit, masks = build(name).fit(observed()), np.array([g.keeps for g in drawn(20, 9)])
     np.testing.assert_array_equal(fit.expect(masks), fit.believe(masks).mean)
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_what_untrained_losses_tell_is_used_whichever_way_they_point(
+    name: str, sign: float
+) -> None:
+    rng, genomes = np.random.default_rng(4), list(dict.fromkeys(drawn(160, 4)))
+    hidden = rng.normal(size=len(genomes))
+
+    def expected(*, are_known: bool) -> list[float]:
+        seen = Observations(
+            Evaluation(Candidate(genome, 40), Outcome.MEASURED, value + 0.2 * own, 0.0)
+            for genome, value, own in zip(genomes[:60], hidden, rng.normal(size=60), strict=False)
+        )
+        if are_known:
+            seen.add(
+                Evaluation(Candidate(genome, UNTRAINED), Outcome.MEASURED, 0.1, 0.0, sign * value)
+                for genome, value in zip(genomes, hidden.tolist(), strict=True)
+            )
+        return means(build(name).fit(seen), genomes[60:])
+
+    def correlation(*, are_known: bool) -> float:
+        return float(np.corrcoef(expected(are_known=are_known), hidden[60:])[0, 1])
+
+    assert correlation(are_known=True) > 0.7
+    assert correlation(are_known=False) < 0.4

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from search.evaluation import Candidate, Evaluation, Outcome
+from search.evaluation import UNTRAINED, Candidate, Evaluation, Outcome
 from search.genome import Genome
 from search.observations import Observations, evenly_spaced
 
@@ -58,3 +58,10 @@ def test_what_was_told_counts_as_asked() -> None:
     seen = Observations([measured(A, 0.1, 2)])
     assert seen.was_asked(A)
     assert seen.candidates([A], 40)[0].replicate == 3
+
+
+def test_what_a_mask_scores_untrained_is_no_evaluation_of_it() -> None:
+    untrained = Evaluation(Candidate(A, UNTRAINED), Outcome.MEASURED, 0.1, 0.0, 2.3)
+    seen = Observations([untrained, measured(B, 0.5)])
+    assert (len(seen), seen.n_told, seen.genomes) == (1, 1, [B])
+    assert (A in seen.untrained, seen.was_asked(A), seen.tells_losses) == (True, False, False)

@@ -1,0 +1,111 @@
+"""Looking closer before a batch is chosen: the masks in question are first measured without any training.
+
+One pass over the validation part for each mask in question, and the surrogate knows more of all of them; see
+``search.untrained``.  ``benchmarks/search_quality`` has what that is worth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import Field
+
+from search.evaluation import UNTRAINED, Candidate
+from search.genome import Genome
+from search.observations import Observations
+from search.optimizer import SearchProblem
+from search.proposing.rungs import RungedConfig
+
+# Of the work of the evaluations themselves; where so much is spent on looking, shortlists are shorter.
+MOST_LOOKING = 0.25
+
+
+def untrained_factor_field(default: int) -> Any:
+    """The option, whose best value depends on how a shortlist is drawn up."""
+    return Field(
+        default,
+        ge=0,
+        le=1000,
+        description="masks whose loss before any training is measured, for each one that is trained, as long as that "
+        "costs at most a quarter of the training; none if 0, and none with rungs, which have a fidelity for that",
+    )
+
+
+class ShortlistConfig(RungedConfig):
+    """Base of the options of optimizers whose surrogate chooses a batch from a shortlist."""
+
+    untrained_factor: int = untrained_factor_field(3)
+
+    def looked_at(self, problem: SearchProblem) -> float:
+        """Masks that are measured untrained for each one that is trained; 0 if none are."""
+        if self.rungs is not None:
+            return 0.0
+        affordable = MOST_LOOKING / max(problem.untrained_share, MOST_LOOKING / 1000)
+        looked_at = min(self.untrained_factor, affordable)
+        # A shortlist of a batch's own length leaves nothing to choose.
+        return looked_at if looked_at > 1 else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Shortlist:
+    """Masks of which a batch is chosen.
+
+    Attributes:
+        certain: Those that are in the batch whatever the surrogate says.
+        in_question: Those of which it chooses the rest; a mask that is to be measured several times comes as often.
+        wanted: How many of them; all where there are no more.
+    """
+
+    certain: Sequence[Genome]
+    in_question: Sequence[Genome]
+    wanted: int
+
+
+class ShortlistedBatches:
+    """Asks for batches in two steps: what is not known of a shortlist untrained, then what is chosen of it.
+
+    Where an evaluator tells no losses there is only the second.
+    """
+
+    def __init__(self, problem: SearchProblem, seen: Observations, looked_at: float) -> None:
+        """Bind the fidelity, what the optimizer has seen, and how many masks are looked at for each one trained."""
+        self._fidelity, self._seen, self._looked_at = problem.search_fidelity, seen, looked_at
+        self._shortlist: Shortlist | None = None
+
+    def longest(self, wanted: int, *, without_looking: int) -> int:
+        """How many new masks may be in question for so many to be trained."""
+        return (
+            min(without_looking, int(wanted * self._looked_at)) if self._looks else without_looking
+        )
+
+    @property
+    def _looks(self) -> bool:
+        return self._looked_at > 0 and self._seen.tells_losses
+
+    def ask(
+        self, draw_up: Callable[[], Shortlist], choose: Callable[[Shortlist], list[Genome]]
+    ) -> list[Candidate]:
+        """Propose the next batch.
+
+        Args:
+            draw_up: Gives a new shortlist.
+            choose: Gives, of a shortlist whose masks have been looked at, those to be measured; none ends the search.
+        """
+        if self._shortlist is None:
+            self._shortlist = draw_up()
+            unknown = self._unknown(self._shortlist)
+            if unknown:
+                return unknown
+        shortlist, self._shortlist = self._shortlist, None
+        return self._seen.candidates(choose(shortlist), self._fidelity)
+
+    def _unknown(self, shortlist: Shortlist) -> list[Candidate]:
+        """The measured masks, from which the surrogate learns, and those in question, as far as not looked at."""
+        if not self._looks:
+            return []
+        masks = dict.fromkeys([*self._seen.genomes, *shortlist.in_question])
+        return [
+            Candidate(genome, UNTRAINED) for genome in masks if genome not in self._seen.untrained
+        ]
