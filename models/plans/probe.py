@@ -19,8 +19,11 @@ PROBED_CHUNKS = tuple(size for size in CHUNK_SIZES if size in (2, 4, 8, 16, 32, 
 FIRST_CHUNK, FIRST_CHUNK_MILLISECONDS = 16, 200.0
 # Where chunks take less than this share of the loop's time, the loop in processes cannot catch up.
 FAR_FASTER = 0.5
-# Starting processes costs seconds, and reduced precision a comparison: only a search that takes longer tries them.
+# Reduced precision costs a comparison: only a search that takes longer tries it.
 LONG_SEARCH_SECONDS = 30.0
+# Starting processes costs about five seconds.  Beside two threads in one process they gain a tenth at most, beside many
+# more: only a search whose seconds, times the cores, are more than these tries them.
+WORTHWHILE_CORE_SECONDS = 240.0
 # The probe may take this share of the time that the search takes by the plain loop, but so many seconds in any case,
 # and never more than so many; what is begun then is finished, and one thread is timed in any case.
 PROBE_SHARE, FEWEST_SECONDS, MOST_SECONDS = 0.03, 5.0, 120.0
@@ -96,10 +99,10 @@ def probe_plans(limits: ProbeLimits, instruments: Instruments) -> ProbeOutcome:
     probe.attempt(Plan(layout="loop", threads=limits.threads))
     if limits.has_images:
         probe.attempt(Plan(layout="loop", threads=limits.threads, channels_last=True))
-    if limits.threads > 1 and limits.has_processes and probe.is_long and probe.is_slow:
+    if limits.threads > 1 and limits.has_processes and probe.pays_processes and probe.is_slow:
         probe.spread_loop()
     probe.fuse()
-    if limits.threads > 1 and limits.has_processes and probe.is_long:
+    if limits.threads > 1 and limits.has_processes and probe.pays_processes:
         probe.spread_over_processes()
     elif limits.threads > 1 and limits.has_processes:
         # Threads that wait for a core which another process has cost more than they gain.
@@ -150,8 +153,13 @@ class _Probe:
 
     @property
     def is_long(self) -> bool:
-        """Whether what costs seconds to set up may pay."""
+        """Whether a comparison of precisions may pay."""
         return self.planned_seconds >= LONG_SEARCH_SECONDS
+
+    @property
+    def pays_processes(self) -> bool:
+        """Whether starting processes may pay."""
+        return self.planned_seconds * self.limits.threads >= WORTHWHILE_CORE_SECONDS
 
     @property
     def is_slow(self) -> bool:

@@ -249,3 +249,15 @@ def test_one_thread_is_timed_though_several_took_all_the_time(
 
     monkeypatch.setattr("models.plans.probe.time.monotonic", lambda: now)
     assert probe(time, limits).plan.label == "loop, 1 thread"
+
+
+@pytest.mark.parametrize(
+    ("threads", "seconds", "are_tried"), [(2, 100, False), (2, 140, True), (8, 40, True)]
+)
+def test_processes_are_started_where_the_search_is_long_for_the_cores_there_are(
+    threads: int, seconds: int, *, are_tried: bool
+) -> None:
+    steps = 1000 * seconds // 5
+    limits = replace(LIMITS, threads=threads, planned_steps=steps)
+    outcome = probe(lambda plan: 20.0 if plan.layout == "loop" else 5.0, limits)
+    assert any("processes" in label for label in outcome.milliseconds) is are_tried
