@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks.search_quality.searchers import is_ours, ours
-from search.evaluation import Evaluation
+from search.evaluation import UNTRAINED, Evaluation
 from search.observations import FloatArray
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ def measure(unit: Unit) -> tuple[Unit, list[dict[str, Any]]]:
                 "curve": " ".join(f"{value:.2f}" for value in curve),
                 "other": round(100 * (table.optimum - table.true_fitness(other)), 2),
                 "evaluations": found.evaluations,
+                "untrained": sum(e.candidate.fidelity == UNTRAINED for e in evaluations),
                 "seconds": round(seconds, 2),
             }
         )
@@ -152,7 +153,8 @@ def write(
     }
     others = {name: [row["other"] for row in own] for name, own in ordered.items()}
     counts = counts_of(budget)
-    text = render(table, load_table(table).summary(), counts, curves, others)
+    untrained = {name: [row.get("untrained", 0) for row in own] for name, own in ordered.items()}
+    text = render(table, load_table(table).summary(), counts, curves, others, untrained)
     figures = {"counts": list(counts), "searchers": ordered}
     write_record(conditions, figures, text, label_of(table, budget))
     if budget == USUAL_BUDGET:

@@ -19,6 +19,7 @@ IMAGES = Path(__file__).parents[2] / "docs" / "images"
 N_RESAMPLES = 2000
 SHOWN_COUNTS = (25, 50, 100, 200, 500)
 RANDOM = "random"
+ONE_POINT = 1.0
 
 # Regret by replay and count, ``(seeds, counts)``.
 Curves = Mapping[str, FloatArray]
@@ -30,22 +31,26 @@ def render(
     counts: Sequence[int],
     curves: Curves,
     others: Mapping[str, Sequence[float]],
+    untrained: Mapping[str, Sequence[int]],
 ) -> str:
-    """Regret after some counts, and the evaluations needed for what random search has at the end."""
+    """Regret after some counts, and the evaluations needed for one point and for what random search has at the end."""
     shown = [count for count in SHOWN_COUNTS if count in counts]
     lines = [
         f"{table}: {summary}.",
         "",
         "| search | replays | "
         + " | ".join(f"regret after {count}" for count in shown)
-        + " | the other choice | evaluations for random's last regret |",
-        "|---|---|" + "---|" * (len(shown) + 2),
+        + " | the other choice | within one point from | evaluations for random's last regret "
+        "| masks measured untrained |",
+        "|---|---|" + "---|" * (len(shown) + 4),
     ]
     for name in sorted(curves, key=lambda name: (not is_ours(name), name)):
         own = curves[name]
         cells = [show(over_seeds(own[:, counts.index(c)].tolist()), 2) for c in shown]
         cells.append(show(over_seeds(others[name]), 2))
+        cells.append(_count(counts, _stays_within(counts, own.mean(axis=0), ONE_POINT)))
         cells.append(_needed(counts, own, curves[RANDOM]) if RANDOM in curves else "")
+        cells.append(f"{np.mean(untrained[name]):.0f}")
         lines.append(f"| {name} | {len(own)} | " + " | ".join(cells) + " |")
     return "\n".join(
         [
@@ -53,8 +58,9 @@ def render(
             "",
             "Regret in points of validation accuracy, mean over replays with its 95% t interval.  transfermask returns",
             "the best expectation, a peer its best score; the other choice is the other of these two, after all.",
-            f"The last column has the first count (of {counts[0]}, {counts[1]}, ...) at which the mean regret is not",
-            f"above random's after {counts[-1]}, with a 95% bootstrap interval over the replays of both.",
+            f"Then the count (of {counts[0]}, {counts[1]}, ...) from which on the mean regret is at most a point, and",
+            f"the first at which it is not above random's after {counts[-1]}, with a 95% bootstrap interval over the",
+            "replays of both.  Masks measured untrained, on average, come on top: a pass over the validation part.",
         ]
     )
 
@@ -70,6 +76,13 @@ def _needed(counts: Sequence[int], own: FloatArray, random: FloatArray) -> str:
     low, high = np.percentile(drawn, [2.5, 97.5], method="nearest")
     reached = _first(counts, own.mean(axis=0), float(random[:, -1].mean()))
     return f"{_count(counts, reached)} [{_count(counts, low)}, {_count(counts, high)}]"
+
+
+def _stays_within(counts: Sequence[int], curve: FloatArray, target: float) -> float:
+    """The first count from which on a curve is never higher."""
+    above = np.flatnonzero(curve > target)
+    place = 0 if len(above) == 0 else int(above[-1]) + 1
+    return counts[place] if place < len(counts) else float("inf")
 
 
 def _first(counts: Sequence[int], curve: FloatArray, target: float) -> float:
