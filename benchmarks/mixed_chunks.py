@@ -23,6 +23,7 @@ from benchmarks.record import conditions_of, spread, write_record
 from models.plans.plan import fused_plan
 from models.surroundings import Surroundings
 from search.decisions import Decision, DecisionLog
+from search.evaluation import UNTRAINED
 from search.learning_rate import PREPARING_PHASE
 from search.ledger import EvaluationRow, InMemoryLedger, Position
 from service.pipeline import run_search
@@ -47,7 +48,7 @@ def run_once(seed: int, *, mixes: bool) -> dict[str, dict[str, float]]:
     chunks: dict[str, set[tuple[int, int]]] = defaultdict(set)
     seconds: dict[str, list[float]] = defaultdict(list)
     for row in ledger.rows():
-        if isinstance(row, EvaluationRow):
+        if isinstance(row, EvaluationRow) and row.evaluation.candidate.fidelity != UNTRAINED:
             phase = row.position.phase
             chunks[phase].add((row.position.batch, row.position.chunk))
             seconds[phase].append(row.evaluation.duration_seconds)

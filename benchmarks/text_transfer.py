@@ -70,7 +70,7 @@ def _counted(client: Client, search_id: str) -> dict[str, dict[str, int]]:
     """Trainings and training steps of each phase."""
     trainings, steps = Counter[str](), Counter[str]()
     for row in client.evaluations(search_id):
-        trainings[row["phase"]] += 1
+        trainings[row["phase"]] += row["steps"] > 0
         steps[row["phase"]] += row["steps"]
     return {phase: {"trainings": trainings[phase], "steps": steps[phase]} for phase in trainings}
 

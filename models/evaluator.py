@@ -30,7 +30,7 @@ from models.scoring.answers import Answers, Judged, Scoring
 from models.scoring.predictions import Predictions
 from models.scoring.retention import Retention
 from search.errors import ChunkOutOfMemoryError
-from search.evaluation import Candidate, Evaluation, Outcome
+from search.evaluation import UNTRAINED, Candidate, Evaluation, Outcome
 from search.genome import Genome
 
 
@@ -191,6 +191,9 @@ class GraftEvaluator:
         """
         first = candidates[0]
         rates = first.arm.rates or self._task.strategy.config.learning_rates_of_one
+        if first.fidelity == UNTRAINED:
+            # All of them give the same.
+            rates = rates[:1]
         genomes = tuple(candidate.genome for candidate in candidates for _ in rates)
         replicates = tuple(candidate.replicate for candidate in candidates for _ in rates)
         state = self._grafted(genomes, replicates)

@@ -34,14 +34,15 @@ class SearchProblem:
         search_fidelity: Fine-tuning steps of an ordinary evaluation.
         budget_evaluations: Evaluations at the search fidelity that the search phase may spend.
         gene_priors: None if not measured.
-        untrained_share: Of what an evaluation computes, the part that is left without training: scoring; 0 to 1.
+        untrained_share: Of what an evaluation computes, the part that is left without training, which is scoring, above
+            0 to 1; None where that is not known, and then nothing is measured untrained.
     """
 
     n_genes: int
     search_fidelity: int
     budget_evaluations: int
     gene_priors: GenePriors | None = None
-    untrained_share: float = 0.0
+    untrained_share: float | None = None
 
 
 class OptimizerConfig(PluginConfig):
@@ -53,6 +54,10 @@ class OptimizerConfig(PluginConfig):
         Raises:
             InvalidInputError: The options and the problem do not fit; names both numbers.
         """
+
+    def looks_per_training(self, problem: SearchProblem) -> float:  # noqa: ARG002 - for those that look
+        """Masks that are measured untrained for each one that is trained, at most; 0 if none are."""
+        return 0.0
 
 
 class Optimizer(Protocol):

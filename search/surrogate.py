@@ -85,7 +85,7 @@ def build_surrogate(config: SurrogateConfig, seed: int) -> Surrogate:
     return surrogate
 
 
-class SurrogateOf:
+class FittedSurrogate:
     """A surrogate of what an optimizer has seen, fitted anew only where something has been added since."""
 
     def __init__(self, config: SurrogateConfig | None, seen: Observations, seed: int) -> None:
@@ -93,15 +93,15 @@ class SurrogateOf:
         self._surrogate = None if config is None else build_surrogate(config, seed)
         self._seen = seen
         self._fit: Fit | None = None
-        self._fitted_to = (0, 0)
+        self._n_fitted = (0, 0)
 
     def fit(self) -> Fit | None:
         """Fit to all that has been seen; None without a surrogate, or where there is too little to fit it to."""
         if self._surrogate is None or not is_worth_a_model(self._seen):
             return None
-        there_is = (len(self._seen), len(self._seen.untrained))
-        if self._fit is None or there_is != self._fitted_to:
-            self._fit, self._fitted_to = self._surrogate.fit(self._seen), there_is
+        n_seen = (len(self._seen), len(self._seen.untrained))
+        if self._fit is None or n_seen != self._n_fitted:
+            self._fit, self._n_fitted = self._surrogate.fit(self._seen), n_seen
         return self._fit
 
 

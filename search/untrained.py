@@ -25,11 +25,13 @@ class UntrainedLosses:
     def __init__(self) -> None:
         """Start without any."""
         self._losses: dict[Genome, float | None] = {}
+        self._scores: UntrainedScores | None = None
 
     def add(self, evaluation: Evaluation) -> None:
         """Take in what was measured without training; a mask that failed is the worst of all."""
         failed = evaluation.fitness is None
         self._losses[evaluation.candidate.genome] = math.inf if failed else evaluation.loss
+        self._scores = None
 
     def __contains__(self, genome: object) -> bool:
         """Whether a mask has been measured, be it that nothing came of it."""
@@ -41,16 +43,18 @@ class UntrainedLosses:
 
     def scores(self) -> UntrainedScores:
         """Give the scores of all masks measured so far; what is added later does not change them."""
-        return UntrainedScores(
-            {genome: loss for genome, loss in self._losses.items() if loss is not None}
-        )
+        if self._scores is None:
+            known = {genome: loss for genome, loss in self._losses.items() if loss is not None}
+            self._scores = UntrainedScores(known)
+        return self._scores
 
 
 class UntrainedScores:
     """Normal scores of the masks' losses, among all of them: losses of broken networks know no bounds.
 
-    The quantile of the standard normal distribution at a loss's rank: Blom, "Statistical Estimates and Transformed
-    Beta-Variables", Wiley 1958.  Equal losses have equal scores.
+    The quantile of the standard normal distribution at (rank - 1/2) / number, the rankit: Ipsen and Jerne, "Graphical
+    Evaluation of the Distribution of Small Experimental Series", Acta Pathologica et Microbiologica Scandinavica 21
+    (1944).  Equal losses have equal scores.
     """
 
     def __init__(self, losses: Mapping[Genome, float]) -> None:
@@ -60,7 +64,9 @@ class UntrainedScores:
         # Half way between the places before and after all equal ones.
         places = (ordered.searchsorted(values) + ordered.searchsorted(values, side="right")) / 2
         normal = ndtri(places / max(1, len(values)))
-        self._scores = dict(zip((_key(genome) for genome in losses), normal.tolist(), strict=True))
+        # By the bytes of a mask's row in a bool array.
+        rows = (bytes(genome.keeps) for genome in losses)
+        self._scores = dict(zip(rows, normal.tolist(), strict=True))
 
     def __len__(self) -> int:
         """Number of masks with a score."""
@@ -69,7 +75,3 @@ class UntrainedScores:
     def of(self, masks: NDArray[np.bool_]) -> NDArray[np.float64]:
         """Scores of masks ``(M, G)``, ``(M,)``, low for a low loss; NaN where unknown."""
         return np.array([self._scores.get(row.tobytes(), math.nan) for row in masks])
-
-
-def _key(genome: Genome) -> bytes:
-    return np.array(genome.keeps, dtype=np.bool_).tobytes()

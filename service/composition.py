@@ -163,7 +163,7 @@ def describe_spec(spec: SearchSpec, surroundings: Surroundings) -> GeneTable:
         InvalidInputError: As ``check_spec``.
     """
     blueprint, cost = _checked(spec, surroundings)
-    work = planned_work(spec, blueprint.genes.n_genes, blueprint.sizes.validation)
+    work = planned_work(spec, blueprint.problem, blueprint.sizes.validation)
     time = estimate_time(blueprint.context.meta_network(), blueprint.shape, work)
     cost = cost.model_copy(update={"time": time})
     return blueprint.gene_table().model_copy(update={"estimate": cost})
@@ -215,7 +215,12 @@ def draw_up(
     target.shapes()
     sizes = part_sizes(dataset, spec.dataset)
     genes = build_gene_map(context.meta_network(), source.shapes(), spec.genome, family.group)
-    problem = SearchProblem(genes.n_genes, spec.finetune.steps, spec.budget.evaluations)
+    problem = SearchProblem(
+        genes.n_genes,
+        spec.finetune.steps,
+        spec.budget.evaluations,
+        untrained_share=untrained_share(spec, sizes.train, sizes.validation),
+    )
     return Blueprint(family, dataset, shape, sizes, context, source, target, genes, problem)
 
 
@@ -332,6 +337,9 @@ def set_up(
         # Whatever was timed before, and whether anything was: the last bits depend on it.
         torch.set_num_threads(plan.threads)
         priors = commit_to_priors(task, device, decisions)
+        n_scored = len(task.data.validation)
+        if task.retention is not None:
+            n_scored += len(task.retention.validation)
         evaluator = build_evaluator(task, plan, device, workers)
         return Workbench(
             task=task,
@@ -340,7 +348,7 @@ def set_up(
                 options.finetune.steps,
                 options.budget.evaluations,
                 priors,
-                untrained_share(options, len(task.data.validation)),
+                untrained_share(options, len(task.data.train), n_scored),
             ),
             plan=plan,
             refusals=refusals,

@@ -5,6 +5,8 @@ Nothing is trained for it.  ``transfermask bench`` measures the time, and so doe
 
 from __future__ import annotations
 
+import math
+
 import torch
 from pydantic import Field
 from torch import nn
@@ -18,6 +20,7 @@ from models.plans.memory_plan import available_bytes, machine_bytes
 from models.plans.plan import Plan
 from models.recipe.strategy import build_strategy
 from search.errors import InvalidInputError
+from search.optimizer import SearchProblem
 from service.progress import planned_steps, planned_trainings
 from service.result import Document
 from service.spec import SearchOptions
@@ -142,18 +145,29 @@ def estimate_time(network: nn.Module, shape: DataShape, work: Work) -> TimeEstim
     return TimeEstimate(least_seconds=round(least, 3), most_seconds=round(most, 3))
 
 
-def planned_work(options: SearchOptions, n_genes: int, n_scored: int) -> Work:
-    """What a search computes at most; every training is scored on ``n_scored`` samples."""
-    steps = sum(planned_steps(options, n_genes).values())
-    trainings = sum(planned_trainings(options, n_genes).values())
-    return Work(steps, steps * _largest_minibatch(options), trainings * n_scored)
+def planned_work(options: SearchOptions, problem: SearchProblem, n_scored: int) -> Work:
+    """What a search computes at most.
+
+    Every training is scored on ``n_scored`` samples, and so is every mask that the search looks at untrained.
+    """
+    steps = sum(planned_steps(options, problem.n_genes).values())
+    trainings = sum(planned_trainings(options, problem.n_genes).values())
+    looks = options.optimizer.looks_per_training(problem)
+    # What is trained without having been on a shortlist, the first batch, is looked at afterwards.
+    n_looks = math.ceil((looks + 1) * problem.budget_evaluations) if looks else 0
+    return Work(steps, steps * _largest_minibatch(options), (trainings + n_looks) * n_scored)
 
 
-def untrained_share(options: SearchOptions, n_scored: int) -> float:
-    """Share of an evaluation's work that scoring it on ``n_scored`` samples is, 0 to 1; the rest is training."""
+def untrained_share(options: SearchOptions, n_train: int, n_scored: int) -> float | None:
+    """Share of an evaluation's work that scoring it on ``n_scored`` samples is, 0 to 1; the rest is training.
+
+    None where a part's size is not known yet, which is then 0.
+    """
+    if not n_train or not n_scored:
+        return None
     steps = options.finetune.steps
-    whole = Work(steps, steps * _largest_minibatch(options), n_scored)
-    return Work(0, 0, n_scored).flops(1) / whole.flops(1)
+    trained = steps * min(n_train, _largest_minibatch(options))
+    return Work(0, 0, n_scored).flops(1) / Work(steps, trained, n_scored).flops(1)
 
 
 def _largest_minibatch(options: SearchOptions) -> int:

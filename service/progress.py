@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from search.evaluation import Evaluation
+from search.evaluation import UNTRAINED, Evaluation
 from search.final import FINAL_PHASE, n_contenders
 from search.futility import FutilityWatch
 from search.race.course import Course
@@ -56,7 +56,9 @@ class ProgressTracker:
         self._planned = planned_steps(options, n_genes=1)
         self._done = dict.fromkeys(self._planned, 0)
         self._steps, self._step_seconds = 0, 0.0
-        self._evaluations, self._generation = 0, 0
+        self._evaluations = 0
+        # Those with evaluations at the search fidelity: shortlists and rungs are batches too, and no generations.
+        self._batches: set[int] = set()
         self._best_fitness: float | None = None
         self._best_mask: str | None = None
         self._phase = ""
@@ -82,11 +84,12 @@ class ProgressTracker:
         self._phase = phase
         self._tell()
 
-    def measured(self, phase: str, generation: int, evaluations: Sequence[Evaluation]) -> None:
+    def measured(self, phase: str, batch: int, evaluations: Sequence[Evaluation]) -> None:
         """Take in one chunk."""
-        steps = sum(e.candidate.fidelity * max(1, len(e.candidate.arm.rates)) for e in evaluations)
+        trained = [e for e in evaluations if e.candidate.fidelity != UNTRAINED]
+        steps = sum(e.candidate.fidelity * max(1, len(e.candidate.arm.rates)) for e in trained)
         self._steps += steps
-        self._step_seconds += sum(evaluation.duration_seconds for evaluation in evaluations)
+        self._step_seconds += sum(evaluation.duration_seconds for evaluation in trained)
         if phase in self._done:
             self._done[phase] = min(self._planned[phase], self._done[phase] + steps)
         if phase == SEARCH_PHASE:
@@ -94,9 +97,9 @@ class ProgressTracker:
             # What was measured on a lower rung is neither comparable nor a whole evaluation.
             whole = [e for e in evaluations if e.candidate.fidelity == fidelity]
             self._evaluations += len(whole)
-            self._generation = generation
             if whole:
-                self._futility.add(generation, whole)
+                self._batches.add(batch)
+                self._futility.add(batch, whole)
             for evaluation in whole:
                 self._consider(evaluation)
         self._tell()
@@ -123,7 +126,7 @@ class ProgressTracker:
                 evaluations=self._evaluations,
                 budget=self._budget,
                 fraction=done / total if total else 0.0,
-                generation=self._generation,
+                generation=max(0, len(self._batches) - 1),
                 best_fitness=self._best_fitness,
                 best_mask=self._best_mask,
                 seconds=seconds,

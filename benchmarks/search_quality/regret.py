@@ -92,7 +92,9 @@ def _search(unit: Unit, table: Table, seed: int) -> tuple[Evaluation, ...]:
 
     searcher, budget = unit.searcher, unit.budget
     if is_ours(searcher):
-        problem = SearchProblem(table.n_genes, table.brief_steps, budget)
+        problem = SearchProblem(
+            table.n_genes, table.brief_steps, budget, untrained_share=table.untrained_share
+        )
         options = {"kind": searcher.removeprefix(OURS)}
         return run_study_on(table.evaluator(seed), options, problem, seed)
     evaluations = run_peer(searcher, table.landscape(seed), table.n_genes, budget, seed)

@@ -66,6 +66,16 @@ class Table:
         """The fidelity of the search."""
         return self._by_steps[self.brief_steps]
 
+    @property
+    def untrained_share(self) -> float | None:
+        """Of the work of an evaluation, what is left without training."""
+        from service.cost import untrained_share
+        from service.spec import SearchSpec
+
+        spec = SearchSpec.model_validate(self.document["spec"])
+        n_train = spec.dataset.model_dump()["train_size"]
+        return untrained_share(spec, n_train, self.document["validation_samples"])
+
     def at(self, steps: int) -> Measured:
         """One of the fidelities up to the search's own."""
         return self._by_steps[steps]

@@ -36,6 +36,10 @@ class AutoConfig(OptimizerConfig):
 
     kind: Literal["auto"] = "auto"
 
+    def looks_per_training(self, problem: SearchProblem) -> float:
+        """What ``genetic`` does, if that is chosen."""
+        return GeneticConfig().looks_per_training(problem)
+
 
 @OPTIMIZERS.register(AutoConfig)
 class Auto:

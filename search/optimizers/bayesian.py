@@ -27,13 +27,13 @@ from search.proposing.contest import last_contest
 from search.proposing.first_batch import FirstBatchConfig, first_masks
 from search.proposing.knowledge import choose_by_knowledge
 from search.proposing.shortlist import (
+    UNTRAINED_FACTOR,
     Shortlist,
     ShortlistConfig,
     ShortlistedBatches,
-    untrained_factor_field,
 )
 from search.proposing.unseen import filled_up
-from search.surrogate import SURROGATES, Fit, SurrogateOf
+from search.surrogate import SURROGATES, Fit, FittedSurrogate
 from search.surrogates.gaussian_process import GaussianProcessConfig
 
 # Masks from which a batch is chosen, for each one chosen; bounds the work, which grows with its square.
@@ -73,7 +73,7 @@ class BayesianConfig(ShortlistConfig, FirstBatchConfig):
         le=4096,
         description="of each batch, leaders measured again at a new replicate whatever the model says",
     )
-    untrained_factor: int = untrained_factor_field(POOL_FACTOR)
+    untrained_factor: int = Field(POOL_FACTOR, ge=0, le=1000, description=UNTRAINED_FACTOR)
     ascents: int = Field(8, ge=1, le=1000, description="local searches on the model, per batch")
 
 
@@ -87,8 +87,8 @@ class Bayesian:
         self._rng = np.random.default_rng(seed)
         self._size = config.batch_within(problem.budget_evaluations, config.batch_size)
         self._seen = Observations()
-        self._surrogate = SurrogateOf(config.surrogate, self._seen, seed)
-        self._batches = ShortlistedBatches(problem, self._seen, config.looked_at(problem))
+        self._surrogate = FittedSurrogate(config.surrogate, self._seen, seed)
+        self._batches = ShortlistedBatches(problem, self._seen, config.looks_per_training(problem))
 
     def ask(self) -> list[Candidate]:
         """Propose one batch, or its shortlist untrained; empty once every mask has been proposed."""
@@ -110,7 +110,7 @@ class Bayesian:
             in_doubt = last_contest(fit, leaders[:CONTENDERS], wanted)
             if in_doubt:
                 return Shortlist(again, in_doubt, wanted)
-        size = self._batches.longest(wanted, without_looking=POOL_FACTOR * wanted)
+        size = self._batches.most_new_masks(wanted, POOL_FACTOR * wanted)
         pool = self._pool(fit, leaders, size)
         if len(pool) <= wanted:
             return Shortlist(again, self._filled_up(pool, wanted), wanted)

@@ -31,7 +31,7 @@ from search.proposing.first_batch import FirstBatchConfig, first_masks
 from search.proposing.linkage import linkage_of
 from search.proposing.shortlist import Shortlist, ShortlistConfig, ShortlistedBatches
 from search.proposing.unseen import filled_up
-from search.surrogate import SURROGATES, Fit, SurrogateOf
+from search.surrogate import SURROGATES, Fit, FittedSurrogate
 from search.surrogates.gaussian_process import GaussianProcessConfig
 
 # A generation that finds nothing better raises the mutation rate by this factor, a success takes it back.
@@ -102,6 +102,10 @@ class GeneticConfig(ShortlistConfig, FirstBatchConfig):
         description="the same when the budget is spent; in between it falls evenly",
     )
 
+    def looks_per_training(self, problem: SearchProblem) -> float:
+        """None without a surrogate, which is all that learns from them."""
+        return 0.0 if self.surrogate is None else super().looks_per_training(problem)
+
     @model_validator(mode="after")
     def _leaves_room_for_offspring(self) -> GeneticConfig:
         if self.reevaluations >= self.population_size:
@@ -123,9 +127,8 @@ class Genetic:
         self._breeder = Breeder(config.tournament_size, config.crossover_probability, seed)
         self._size = config.batch_within(problem.budget_evaluations, config.population_size)
         self._seen = Observations()
-        self._surrogate = SurrogateOf(config.surrogate, self._seen, seed)
-        looked_at = 0.0 if config.surrogate is None else config.looked_at(problem)
-        self._batches = ShortlistedBatches(problem, self._seen, looked_at)
+        self._surrogate = FittedSurrogate(config.surrogate, self._seen, seed)
+        self._batches = ShortlistedBatches(problem, self._seen, config.looks_per_training(problem))
         self._mutation_factor, self._best = 1.0, float("-inf")
 
     def ask(self) -> list[Candidate]:
@@ -164,7 +167,7 @@ class Genetic:
         bred = self._evolved(parents, wanted * self._config.screening_factor, fit)
         if len(bred) <= wanted:
             return self._filled_up(bred, wanted)
-        most = self._batches.longest(wanted, without_looking=wanted + MOST_IN_QUESTION)
+        most = self._batches.most_new_masks(wanted, wanted + MOST_IN_QUESTION)
         # A parent measured again may tell more than a mask that is new.
         return [*bred[:most], *parents]
 

@@ -28,6 +28,10 @@ class HybridConfig(OptimizerConfig):
     genetic: GeneticConfig = Field(GeneticConfig(), description="options of the first part")
     annealing: AnnealingConfig = Field(AnnealingConfig(), description="options of the second part")
 
+    def looks_per_training(self, problem: SearchProblem) -> float:
+        """What the first part does; the second looks at nothing."""
+        return self.genetic.looks_per_training(problem)
+
 
 @OPTIMIZERS.register(HybridConfig)
 class Hybrid:

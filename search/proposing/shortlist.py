@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from pydantic import Field
 
@@ -18,34 +17,27 @@ from search.observations import Observations
 from search.optimizer import SearchProblem
 from search.proposing.rungs import RungedConfig
 
-# Of the work of the evaluations themselves; where so much is spent on looking, shortlists are shorter.
+# Of the work of the evaluations themselves; where looking costs more, shortlists are shorter.
 MOST_LOOKING = 0.25
-
-
-def untrained_factor_field(default: int) -> Any:
-    """The option, whose best value depends on how a shortlist is drawn up."""
-    return Field(
-        default,
-        ge=0,
-        le=1000,
-        description="masks whose loss before any training is measured, for each one that is trained, as long as that "
-        "costs at most a quarter of the training; none if 0, and none with rungs, which have a fidelity for that",
-    )
+# Of shorter ones there is too little to choose.
+SHORTEST = 2.0
+UNTRAINED_FACTOR = (
+    "masks whose loss before any training is measured, for each one that is trained, as long as that costs at most a "
+    "quarter of the training; none if below 2, and none with rungs, which have a fidelity for that"
+)
 
 
 class ShortlistConfig(RungedConfig):
     """Base of the options of optimizers whose surrogate chooses a batch from a shortlist."""
 
-    untrained_factor: int = untrained_factor_field(3)
+    untrained_factor: int = Field(3, ge=0, le=1000, description=UNTRAINED_FACTOR)
 
-    def looked_at(self, problem: SearchProblem) -> float:
-        """Masks that are measured untrained for each one that is trained; 0 if none are."""
-        if self.rungs is not None:
+    def looks_per_training(self, problem: SearchProblem) -> float:
+        """Masks that are measured untrained for each one that is trained, at most; 0 if none are."""
+        if self.rungs is not None or problem.untrained_share is None:
             return 0.0
-        affordable = MOST_LOOKING / max(problem.untrained_share, MOST_LOOKING / 1000)
-        looked_at = min(self.untrained_factor, affordable)
-        # A shortlist of a batch's own length leaves nothing to choose.
-        return looked_at if looked_at > 1 else 0.0
+        looks = min(self.untrained_factor, MOST_LOOKING / problem.untrained_share)
+        return looks if looks >= SHORTEST else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,20 +61,21 @@ class ShortlistedBatches:
     Where an evaluator tells no losses there is only the second.
     """
 
-    def __init__(self, problem: SearchProblem, seen: Observations, looked_at: float) -> None:
+    def __init__(
+        self, problem: SearchProblem, seen: Observations, looks_per_training: float
+    ) -> None:
         """Bind the fidelity, what the optimizer has seen, and how many masks are looked at for each one trained."""
-        self._fidelity, self._seen, self._looked_at = problem.search_fidelity, seen, looked_at
+        self._fidelity, self._seen = problem.search_fidelity, seen
+        self._looks_per_training = looks_per_training
         self._shortlist: Shortlist | None = None
 
-    def longest(self, wanted: int, *, without_looking: int) -> int:
-        """How many new masks may be in question for so many to be trained."""
-        return (
-            min(without_looking, int(wanted * self._looked_at)) if self._looks else without_looking
-        )
+    def most_new_masks(self, wanted: int, most: int) -> int:
+        """How many new masks may be in question where so many are wanted: ``most``, or fewer if all are looked at."""
+        return min(most, int(wanted * self._looks_per_training)) if self._is_looking else most
 
     @property
-    def _looks(self) -> bool:
-        return self._looked_at > 0 and self._seen.tells_losses
+    def _is_looking(self) -> bool:
+        return self._looks_per_training > 0 and self._seen.tells_losses
 
     def ask(
         self, draw_up: Callable[[], Shortlist], choose: Callable[[Shortlist], list[Genome]]
@@ -103,7 +96,7 @@ class ShortlistedBatches:
 
     def _unknown(self, shortlist: Shortlist) -> list[Candidate]:
         """The measured masks, from which the surrogate learns, and those in question, as far as not looked at."""
-        if not self._looks:
+        if not self._is_looking or len(shortlist.in_question) <= shortlist.wanted:
             return []
         masks = dict.fromkeys([*self._seen.genomes, *shortlist.in_question])
         return [

@@ -224,12 +224,17 @@ def _n_pairs(n_genes: int) -> int:
     return max(1, n_genes * (n_genes - 1) // 2)
 
 
+def _agreements(spins: FloatArray) -> FloatArray:
+    """Of every two neighbours, whether their bits agree, as +-1."""
+    products: FloatArray = spins[:, 1:] * spins[:, :-1]
+    return products
+
+
 def _kernels_of_masks(rows: _Masks, columns: _Masks) -> dict[str, FloatArray]:
     """One ``(M, N)`` matrix per kind of effect that a mask has, each 1 between a mask and itself."""
-    theirs, own = rows.spins, columns.spins
-    n_genes = theirs.shape[1]
-    overlap = theirs @ own.T
-    neighbours = (theirs[:, 1:] * theirs[:, :-1]) @ (own[:, 1:] * own[:, :-1]).T
+    n_genes = rows.spins.shape[1]
+    overlap = rows.spins @ columns.spins.T
+    neighbours = _agreements(rows.spins) @ _agreements(columns.spins).T
     is_same = (overlap == n_genes).astype(np.float64)
     kernels = {
         "genes": overlap / n_genes,

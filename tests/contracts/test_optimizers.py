@@ -11,7 +11,15 @@ import pytest
 
 from search.decisions import DecisionLog
 from search.errors import InvalidInputError
-from search.evaluation import RACE_REPLICATE, Arm, Candidate, Evaluation, Evaluator, Outcome
+from search.evaluation import (
+    RACE_REPLICATE,
+    UNTRAINED,
+    Arm,
+    Candidate,
+    Evaluation,
+    Evaluator,
+    Outcome,
+)
 from search.genome import Genome
 from search.ledger import EvaluationRow, InMemoryLedger, Row, canonical_json
 from search.optimizer import Optimizer, OptimizerConfig, SearchProblem
@@ -24,6 +32,7 @@ from tests.search.hidden_mask import hidden_mask
 N_GENES, BUDGET = 12, 4096
 # Of the studies, which run to their end: generations of many masks in small chunks.
 STUDY_GENES, STUDY_STEPS, STUDY_BUDGET, CHUNK_SIZE, N_KILLS = 8, 30, 60, 7, 3
+STUDIED = SearchProblem(STUDY_GENES, STUDY_STEPS, STUDY_BUDGET, untrained_share=0.04)
 FIRST_FAILING, N_FAILING = 9, 32
 
 
@@ -162,7 +171,7 @@ class NoisyMask:
         if rng.random() < self._failed_share:
             return Evaluation(candidate, Outcome.DIVERGED, None, 0.0)
         fitness = candidate.genome.agreement(self._hidden) + 0.05 * rng.standard_normal()
-        return Evaluation(candidate, Outcome.MEASURED, float(fitness), 0.0)
+        return Evaluation(candidate, Outcome.MEASURED, float(fitness), 0.0, loss=float(2 - fitness))
 
 
 class FailingInTheMiddle(NoisyMask):
@@ -182,10 +191,9 @@ class FailingInTheMiddle(NoisyMask):
 def study(
     config: OptimizerConfig, ledger: InMemoryLedger, evaluator: Evaluator, seed: int = 7
 ) -> StudyOutcome:
-    problem = SearchProblem(STUDY_GENES, STUDY_STEPS, STUDY_BUDGET)
     recorded = RecordedEvaluator(evaluator, ledger, DecisionLog(ledger), chunk_size=CHUNK_SIZE)
-    optimizer = build_optimizer(config, problem, seed)
-    return Study(optimizer, recorded, problem, Arm(0.001)).run()
+    optimizer = build_optimizer(config, STUDIED, seed)
+    return Study(optimizer, recorded, STUDIED, Arm(0.001)).run()
 
 
 def ledger_of(config: OptimizerConfig, rows: Sequence[Row] = ()) -> list[Row]:
@@ -229,6 +237,8 @@ def test_a_study_measures_masks_of_its_genes_and_none_twice(config: OptimizerCon
     assert all(0 <= candidate.replicate < RACE_REPLICATE for candidate in candidates)
     has_rungs = isinstance(config, RungedConfig) and config.rungs is not None
     allowed = {0, STUDY_STEPS // 3, STUDY_STEPS} if has_rungs else {STUDY_STEPS}
+    if config.looks_per_training(STUDIED) > 0:
+        allowed.add(UNTRAINED)
     assert {candidate.fidelity for candidate in candidates} == allowed
     cost = sum(candidate.fidelity for candidate in candidates) / STUDY_STEPS
     assert cost <= STUDY_BUDGET

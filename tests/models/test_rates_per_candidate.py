@@ -13,7 +13,7 @@ from models.final_artifacts import FinalArtifacts
 from models.plans.plan import Plan
 from models.population import LayoutName
 from models.workers.pool import equal_shares
-from search.evaluation import FINAL_REPLICATE, Arm, Candidate, Evaluation, Outcome
+from search.evaluation import FINAL_REPLICATE, UNTRAINED, Arm, Candidate, Evaluation, Outcome
 from tests.models.recipe_cases import (
     LAYOUTS,
     Perceptron,
@@ -142,3 +142,13 @@ def test_shares_of_several_processes_are_of_candidates_not_of_rows() -> None:
     task = task_at(*RATES)
     shares = equal_shares(asked(task, STEPS, Arm(RATES)), 2)
     assert [len(share) for share in shares] == [2, 2]
+
+
+def test_untrained_a_candidate_is_grafted_once_whatever_its_rates(plan: Plan) -> None:
+    task = task_at(*RATES)
+    measure = evaluator(task, plan)
+    state, n_rates = measure._trained(asked(task, UNTRAINED, Arm(RATES))[:1])
+    assert (n_rates, {len(tensor) for tensor in state.values()}) == (1, {1})
+    together = measure.evaluate(asked(task, UNTRAINED, Arm(RATES)))
+    single = measure.evaluate(asked(task, UNTRAINED, Arm(RATES[0])))
+    assert [(e.fitness, e.loss) for e in together] == [(e.fitness, e.loss) for e in single]

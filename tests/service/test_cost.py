@@ -14,10 +14,19 @@ from models.surroundings import Surroundings
 from search.decisions import DecisionLog
 from search.errors import InvalidInputError
 from search.ledger import InMemoryLedger
+from search.optimizer import SearchProblem
+from search.optimizers.genetic import GeneticConfig
+from search.optimizers.random import RandomSearchConfig
 from service import cost, planning
 from service.app import create_app
 from service.composition import check_spec, compose, describe_spec
-from service.cost import TimeEstimate, render_cost, shown_seconds
+from service.cost import (
+    TimeEstimate,
+    planned_work,
+    render_cost,
+    shown_seconds,
+    untrained_share,
+)
 from service.settings import Settings
 from service.spec import SearchSpec
 from service.supervisor import Supervisor
@@ -73,6 +82,28 @@ def test_time_is_guessed_from_arithmetic_and_grows_with_it(tmp_path: Path) -> No
     small = time_of()
     large = time_of(model={"kind": "mlp", "hidden": [2048, 2048]})
     assert large.least_seconds > 2 * small.least_seconds
+
+
+def test_what_is_left_of_an_evaluation_without_training_counts_the_samples_of_both() -> None:
+    spec = spec_of(finetune={"kind": "full", "steps": 10, "batch_size": 32})
+    assert untrained_share(spec, 1000, 96) == pytest.approx(96 / (3 * 10 * 32 + 96))
+    # A minibatch has at most all samples.
+    assert untrained_share(spec, 16, 96) == pytest.approx(96 / (3 * 10 * 16 + 96))
+    # Parts that come with the data are counted when they are read.
+    assert untrained_share(spec, 0, 96) is untrained_share(spec, 16, 0) is None
+
+
+def test_the_work_at_most_counts_masks_that_are_looked_at() -> None:
+    spec, n_scored = spec_of(), 50
+    problem = SearchProblem(4, 5, 8, untrained_share=0.01)
+    without = planned_work(
+        spec.model_copy(update={"optimizer": RandomSearchConfig()}), problem, n_scored
+    )
+    looking = planned_work(
+        spec.model_copy(update={"optimizer": GeneticConfig()}), problem, n_scored
+    )
+    assert looking.trained_samples == without.trained_samples
+    assert looking.scored_samples == without.scored_samples + (3 + 1) * 8 * n_scored
 
 
 def test_no_time_is_guessed_where_a_gpu_may_train(

@@ -25,7 +25,9 @@ def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def build(name: str, untrained_share: float = 0.04, seed: int = 1, **options: Any) -> Optimizer:
+def build(
+    name: str, untrained_share: float | None = 0.04, seed: int = 1, **options: Any
+) -> Optimizer:
     config: Any = OPTIMIZERS.config(name).model_validate({"kind": name, **options})
     problem = SearchProblem(N_GENES, STEPS, BUDGET, untrained_share=untrained_share)
     return build_optimizer(config, problem, seed)
@@ -111,11 +113,24 @@ def test_where_looking_costs_much_shortlists_are_shorter(name: str) -> None:
     def n_looked_at(share: float) -> int:
         return len(untrained(batches_of(build(name, share), Rugged())))
 
-    cheap, dear, too_dear = (n_looked_at(share) for share in (0.02, 0.15, 0.3))
+    cheap, dear, too_dear = (n_looked_at(share) for share in (0.02, 0.1, 0.2))
     assert cheap > dear > too_dear == 0
+
+
+def test_however_short_a_shortlist_is_leaders_may_be_measured_again(name: str) -> None:
+    for share in (0.11, 0.124, 0.13, 0.2, 0.24):
+        batches = batches_of(build(name, share), Rugged())
+        again = [c for b in batches[1:] for c in b if c.fidelity == STEPS and c.replicate > 0]
+        assert again
+
+
+def test_where_the_share_is_not_known_nothing_is_looked_at(name: str) -> None:
+    assert untrained(batches_of(build(name, None), Rugged())) == []
 
 
 def test_a_search_with_rungs_leaves_looking_to_them(name: str) -> None:
     config = OPTIMIZERS.config(name).model_validate({"kind": name, "rungs": {"fractions": [0.5]}})
     assert isinstance(config, ShortlistConfig)
-    assert config.looked_at(SearchProblem(N_GENES, STEPS, BUDGET)) == 0
+    assert (
+        config.looks_per_training(SearchProblem(N_GENES, STEPS, BUDGET, untrained_share=0.04)) == 0
+    )
