@@ -1,8 +1,9 @@
 """How long until a search truly has a mask within 1% of the best?  Speed and search together, on the demo's task.
 
 transfermask (plan and all, measured by itself) against what a user would write today: DEAP's ``eaSimple`` and Optuna's
-TPE around a plain training loop.  One program at a time, all of them in turn for each seed, so that a ratio compares
-neighbours in time.
+TPE around a plain training loop.  And transfermask once more with that plan pinned, as somebody searches who has
+searched this task before, or asked ``transfermask bench``.  One program at a time, all of them in turn for each seed,
+so that a ratio compares neighbours in time.
 
 A search is within 1% while the mask it would return has a true fitness of at least 0.99 times the best mask's; truth is
 what many more trainings of the leading masks say (``benchmarks.search_quality.leaders demo_one_cycle``).  A search is
@@ -41,7 +42,7 @@ from search.race.leaders import leading_masks
 from service.composition import draw_up, read_data
 from service.spec import SearchSpec
 
-OURS = "transfermask"
+OURS, PINNED = "transfermask", "transfermask, plan pinned"
 # The demo's task at the schedule of its spec.
 TABLE = "demo_one_cycle"
 PEERS = ("deap", "optuna_tpe")
@@ -59,11 +60,15 @@ def prepare_source(folder: Path) -> None:
     draw_up(spec, inputs, held_out=data.held_out, cache=folder).source.load(0)
 
 
-def run_child(searcher: str, arguments: argparse.Namespace, seed: int, folder: Path) -> Any:
+def run_child(
+    searcher: str, arguments: argparse.Namespace, seed: int, folder: Path, plan: Any = "auto"
+) -> Any:
     """Search once in a new process: the user's in the default environment, ours in the service's."""
-    budget = arguments.evaluations if searcher == OURS else arguments.peer_evaluations
-    environment = product_environment() if searcher == OURS else default_environment()
-    command = [sys.executable, "-m", "benchmarks.search_quality.timed_search", searcher]
+    budget = arguments.peer_evaluations if searcher in PEERS else arguments.evaluations
+    environment = default_environment() if searcher in PEERS else product_environment()
+    name = searcher if searcher in PEERS else OURS
+    command = [sys.executable, "-m", "benchmarks.search_quality.timed_search", name]
+    command += ["--plan", json.dumps(plan)]
     command += ["--optimizer", arguments.optimizer, "--budget", str(budget)]
     command += ["--seed", str(seed), "--folder", str(folder)]
     printed = subprocess.run(
@@ -111,7 +116,7 @@ def _incumbents(searcher: str, rows: Sequence[Sequence[Any]]) -> tuple[list[floa
         evaluations.append(Evaluation(candidate, outcome, fitness, 0.0))
         # A chunk comes back at once.
         if place + 1 == len(rows) or rows[place + 1][0] > seconds:
-            if searcher == OURS:
+            if searcher not in PEERS:
                 chosen = leading_masks(evaluations)[0]
             else:
                 best = max(evaluations, key=lambda e: -1.0 if e.fitness is None else e.fitness)
@@ -149,24 +154,20 @@ def render(truth: Mapping[str, float], runs: Mapping[str, Sequence[Mapping[str, 
     lines = [
         f"Best mask {best}, {100 * truth[best]:.1f}%; within 1% of it: {near} masks.",
         "",
-        "| search | evaluations | whole search, s | there for good | expected seconds until then "
-        "| transfermask is faster by | first there | expected seconds until then | faster by |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| search | evaluations | whole search, s | first there | there for good | expected seconds until then "
+        "| transfermask is faster by | with its plan pinned |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for name, own in runs.items():
         cells = [name, spread([run["evaluations"] for run in own], 0)]
         cells.append(spread([run["seconds"] for run in own]))
-        for field in ("settled_seconds", "first_seconds"):
-            n_there = sum(run[field] is not None for run in own)
-            bound = "" if n_there else "more than "
-            seconds = expected_seconds(own, field)
-            cells += [f"{n_there} of {len(own)}", f"{bound}{seconds:.0f}"]
-            ratio = ""
-            if name != OURS:
-                low, high = ratio_interval(own, runs[OURS], field)
-                factor = seconds / expected_seconds(runs[OURS], field)
-                ratio = f"{bound}{factor:.1f} [{low:.1f}, {high:.1f}]"
-            cells.append(ratio)
+        for field in ("first_seconds", "settled_seconds"):
+            cells.append(f"{sum(run[field] is not None for run in own)} of {len(own)}")
+        bound = "" if any(run["settled_seconds"] is not None for run in own) else "more than "
+        cells.append(f"{bound}{expected_seconds(own, 'settled_seconds'):.0f}")
+        for ours in (OURS, PINNED):
+            is_compared = name in PEERS and ours in runs
+            cells.append(f"{bound}{_faster_by(own, runs[ours])}" if is_compared else "")
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(
         [
@@ -179,6 +180,13 @@ def render(truth: Mapping[str, float], runs: Mapping[str, Sequence[Mapping[str, 
     )
 
 
+def _faster_by(theirs: Sequence[Mapping[str, Any]], ours: Sequence[Mapping[str, Any]]) -> str:
+    """Ratio of the expected seconds, with its interval."""
+    low, high = ratio_interval(theirs, ours, "settled_seconds")
+    factor = expected_seconds(theirs, "settled_seconds") / expected_seconds(ours, "settled_seconds")
+    return f"{factor:.1f} [{low:.1f}, {high:.1f}]"
+
+
 def main() -> None:
     """Run all searches in turn and write the record."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -189,12 +197,15 @@ def main() -> None:
     arguments = parser.parse_args()
     conditions = conditions_of("search_quality.time_to_target")
     truth = remeasured(TABLE)
-    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in (OURS, *PEERS)}
+    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in (OURS, PINNED, *PEERS)}
     with tempfile.TemporaryDirectory() as folder:
         prepare_source(Path(folder))
         for seed in range(1, arguments.seeds + 1):
+            plan: Any = "auto"
             for name, own in runs.items():
-                found = run_child(name, arguments, seed, Path(folder))
+                # What was measured just before, when it comes to pinning it.
+                found = run_child(name, arguments, seed, Path(folder), plan)
+                plan = found.get("plan_document")
                 own.append({"seed": seed} | judge(name, found, truth))
                 print(name, json.dumps(own[-1]), flush=True)
             write_record(conditions, {"runs": runs}, render(truth, runs))

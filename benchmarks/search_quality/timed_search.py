@@ -41,9 +41,9 @@ class OwnDraws:
 
 
 def search_with_transfermask(
-    optimizer: str, budget: int, seed: int, folder: Path
+    optimizer: str, budget: int, seed: int, folder: Path, plan: Any
 ) -> dict[str, Any]:
-    """The search phase of the product; the plan is measured."""
+    """The search phase of the product; ``plan`` as in a spec: "auto" is measured."""
     from models.surroundings import Surroundings
     from search.decisions import DecisionLog
     from search.evaluation import Arm
@@ -55,7 +55,7 @@ def search_with_transfermask(
     from service.composition import compose
 
     document = json.loads(DEMO_SPEC.read_text(encoding="utf-8"))
-    document |= {"optimizer": {"kind": optimizer}, "budget": {"evaluations": budget}}
+    document |= {"optimizer": {"kind": optimizer}, "budget": {"evaluations": budget}, "plan": plan}
     spec = SearchSpec.model_validate(document)
     rows: list[list[Any]] = []
     started = time.perf_counter()
@@ -88,6 +88,7 @@ def search_with_transfermask(
         "seconds": answered - started,
         "answer_seconds": answered - searched,
         "plan": bench.plan.label,
+        "plan_document": bench.plan.model_dump(mode="json"),
     }
 
 
@@ -129,6 +130,7 @@ def main() -> None:
     parser.add_argument("--budget", type=int, required=True)
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--plan", type=json.loads, default="auto", help="of transfermask, as JSON")
     arguments = parser.parse_args()
     budget, seed, folder = arguments.budget, arguments.seed, arguments.folder
     # All imports of both ways, before any clock starts.
@@ -136,7 +138,7 @@ def main() -> None:
     import search.optimizers  # noqa: F401
 
     if arguments.searcher == "transfermask":
-        found = search_with_transfermask(arguments.optimizer, budget, seed, folder)
+        found = search_with_transfermask(arguments.optimizer, budget, seed, folder, arguments.plan)
     else:
         if arguments.searcher.startswith("optuna"):
             import optuna  # noqa: F401
