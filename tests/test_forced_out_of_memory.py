@@ -37,7 +37,7 @@ PROGRAM = """
 import json, pathlib, resource, sys
 import torch, transfermask
 # Nor is what is imported only where it is needed.
-import service.library, sklearn.datasets, sklearn.model_selection
+import service.library, sklearn.datasets, sklearn.model_selection, torch._dynamo
 # What torch loads for its first convolution is none of the chunk's.
 torch.nn.functional.conv2d(torch.randn(2, 3, 8, 8), torch.randn(4, 3, 3, 3))
 pages = int(pathlib.Path("/proc/self/statm").read_text().split()[0])
