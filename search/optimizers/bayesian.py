@@ -117,14 +117,7 @@ class Bayesian:
         # A leader measured again may tell more than a mask that is new.
         return Shortlist(again, [*pool, *leaders[len(again) : CONTENDERS]], wanted)
 
-    def _chosen(self, fit: Fit, shortlist: Shortlist) -> list[Genome]:
-        new = list(shortlist.in_question)
-        if len(new) > shortlist.wanted:
-            new = self._acquired(fit, new, shortlist.wanted)
-        # Measuring leaders again, for ever, is no search.
-        return [*shortlist.certain, *new] if new else []
-
-    def _acquired(self, fit: Fit, contenders: Sequence[Genome], wanted: int) -> list[Genome]:
+    def _chosen(self, fit: Fit, contenders: Sequence[Genome], wanted: int) -> list[Genome]:
         optimism = self._config.optimism
         match self._config.acquisition:
             case "adaptive":

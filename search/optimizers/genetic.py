@@ -171,12 +171,9 @@ class Genetic:
         # A parent measured again may tell more than a mask that is new.
         return [*bred[:most], *parents]
 
-    def _chosen(self, shortlist: Shortlist) -> list[Genome]:
-        new, fit = list(shortlist.in_question), self._surrogate.fit()
-        if fit is not None and len(new) > shortlist.wanted:
-            new = choose_next(fit, new, shortlist.wanted, self._optimism())
-        # Measuring leaders again, for ever, is no search.
-        return [*shortlist.certain, *new] if new else []
+    def _chosen(self, genomes: Sequence[Genome], wanted: int) -> Sequence[Genome]:
+        fit = self._surrogate.fit()
+        return genomes if fit is None else choose_next(fit, genomes, wanted, self._optimism())
 
     def _evolved(self, parents: dict[Genome, float], size: int, fit: Fit) -> list[Genome]:
         """Let the surrogate alone judge some generations; give the best ``size`` masks of them all."""

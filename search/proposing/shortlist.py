@@ -78,13 +78,18 @@ class ShortlistedBatches:
         return self._looks_per_training > 0 and self._seen.tells_losses
 
     def ask(
-        self, draw_up: Callable[[], Shortlist], choose: Callable[[Shortlist], list[Genome]]
+        self,
+        draw_up: Callable[[], Shortlist],
+        choose: Callable[[Sequence[Genome], int], Sequence[Genome]],
     ) -> list[Candidate]:
         """Propose the next batch.
 
         Args:
             draw_up: Gives a new shortlist.
-            choose: Gives, of a shortlist whose masks have been looked at, those to be measured; none ends the search.
+            choose: Gives so many of the masks in question, which have been looked at; not called where all are wanted.
+
+        Returns:
+            Those that are to be measured; none where nothing but what is certain would be.
         """
         if self._shortlist is None:
             self._shortlist = draw_up()
@@ -92,7 +97,11 @@ class ShortlistedBatches:
             if unknown:
                 return unknown
         shortlist, self._shortlist = self._shortlist, None
-        return self._seen.candidates(choose(shortlist), self._fidelity)
+        new = shortlist.in_question
+        if len(new) > shortlist.wanted:
+            new = choose(new, shortlist.wanted)
+        # Measuring leaders again, for ever, is no search.
+        return self._seen.candidates([*shortlist.certain, *new] if new else [], self._fidelity)
 
     def _unknown(self, shortlist: Shortlist) -> list[Candidate]:
         """The measured masks, from which the surrogate learns, and those in question, as far as not looked at."""

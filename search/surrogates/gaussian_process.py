@@ -109,9 +109,10 @@ class _Data:
 
     @classmethod
     def of(cls, observations: Observations) -> _Data:
-        known = observations.untrained.scores()
-        scores = None if np.isnan(known.of(observations.masks)).all() else known
+        scores: UntrainedScores | None = observations.untrained.scores()
         masks = _Masks.of(observations.masks, scores)
+        if masks.scores is not None and np.isnan(masks.scores).all():
+            scores, masks = None, _Masks(masks.spins, None)
         fitness = observations.fitness
         # Where all scores are alike, any scale will do.
         scale = float(fitness.std()) or 1.0
