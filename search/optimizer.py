@@ -59,6 +59,10 @@ class OptimizerConfig(PluginConfig):
         """Masks that are measured untrained for each one that is trained, at most; 0 if none are."""
         return 0.0
 
+    def batch_within(self, problem: SearchProblem) -> int:
+        """Candidates that are trained side by side once the search is under way, at most; at least 1."""
+        return problem.budget_evaluations
+
 
 class Optimizer(Protocol):
     """Proposes candidates batch by batch.

@@ -26,7 +26,7 @@ from search.errors import InvalidInputError, UnsharableTaskError
 from search.evaluation import Evaluator
 from search.learning_rate import PREPARING_PHASE
 from search.ledger import Position
-from service.progress import planned_steps
+from service.progress import most_side_by_side, planned_steps
 from service.spec import SearchOptions
 
 # What Python and torch take in every process; measured 0.3 to 0.4 GB.
@@ -187,7 +187,7 @@ def measure_plans(
 def _limits(task: Task, options: SearchOptions, device: torch.device) -> ProbeLimits:
     return ProbeLimits(
         threads=available_cores(),
-        most_candidates=options.budget.evaluations,
+        most_candidates=most_side_by_side(options, task.genes.n_genes),
         planned_steps=sum(planned_steps(options, task.genes.n_genes).values()),
         candidate_bytes=_candidate_bytes(task, device),
         available_bytes=available_bytes(device),

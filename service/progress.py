@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from search.evaluation import UNTRAINED, Evaluation
 from search.final import FINAL_PHASE, n_contenders
 from search.futility import FutilityWatch
+from search.optimizer import SearchProblem
 from search.race.course import Course
 from search.race.short_heat import RACE_PHASE
 from search.recorded import RecordedEvaluator
@@ -17,13 +18,9 @@ from service.spec import SearchOptions
 
 def planned_trainings(options: SearchOptions, n_genes: int) -> dict[str, int]:
     """Trainings of each phase at most: each at one learning rate or, where a candidate has several, at all of them."""
-    n_rates = len(options.finetune.learning_rates_of_one)
-    course = Course(
-        options.race, options.final, options.finetune.steps, options.final.n_arms(n_rates)
-    )
     return {
         SEARCH_PHASE: options.budget.evaluations,
-        RACE_PHASE: sum(course.trainings(n_genes)),
+        RACE_PHASE: sum(_course(options).trainings(n_genes)),
         FINAL_PHASE: n_contenders(n_genes) * options.final.replicates,
     }
 
@@ -35,15 +32,29 @@ def planned_steps(options: SearchOptions, n_genes: int) -> dict[str, int]:
     """
     n_rates = len(options.finetune.learning_rates_of_one)
     brief, full_length = options.finetune.steps * n_rates, options.final.steps
-    course = Course(
-        options.race, options.final, options.finetune.steps, options.final.n_arms(n_rates)
-    )
-    n_brief, n_full = course.trainings(n_genes)
+    n_brief, n_full = _course(options).trainings(n_genes)
     return {
         SEARCH_PHASE: options.budget.evaluations * brief,
         RACE_PHASE: n_brief * brief + n_full * full_length,
         FINAL_PHASE: n_contenders(n_genes) * options.final.replicates * full_length,
     }
+
+
+def most_side_by_side(options: SearchOptions, n_genes: int) -> int:
+    """Candidates that any phase trains side by side, at most: larger chunks would never be full."""
+    problem = SearchProblem(n_genes, options.finetune.steps, options.budget.evaluations)
+    return max(
+        options.optimizer.batch_within(problem),
+        sum(_course(options).entrants(n_genes)),
+        n_contenders(n_genes) * options.final.replicates,
+    )
+
+
+def _course(options: SearchOptions) -> Course:
+    n_rates = len(options.finetune.learning_rates_of_one)
+    return Course(
+        options.race, options.final, options.finetune.steps, options.final.n_arms(n_rates)
+    )
 
 
 class ProgressTracker:

@@ -17,13 +17,11 @@ from search.errors import UnsharableTaskError, WorkerFailedError
 PROBED_CHUNKS = tuple(size for size in CHUNK_SIZES if size in (2, 4, 8, 16, 32, 64))
 # The first chunk that is tried: not more candidates than this, nor more than the loop computes in so many milliseconds.
 FIRST_CHUNK, FIRST_CHUNK_MILLISECONDS = 16, 200.0
-# Where chunks take less than this share of the loop's time, the loop in processes cannot catch up.
-FAR_FASTER = 0.5
 # Reduced precision costs a comparison: only a search that takes longer tries it.
 LONG_SEARCH_SECONDS = 30.0
-# Starting processes costs about five seconds.  Beside two threads in one process they gain a tenth at most, beside many
-# more: only a search whose seconds, times the cores, are more than these tries them.
-WORTHWHILE_CORE_SECONDS = 240.0
+# Starting processes costs about so many seconds.  Beside as many threads in one process they gain something like this
+# share of a search's time for each core but the first; two gained -4 to 7% on the demo.
+START_SECONDS, GAIN_PER_CORE = 5.0, 0.03
 # The probe may take this share of the time that the search takes by the plain loop, but so many seconds in any case,
 # and never more than so many; what is begun then is finished, and one thread is timed in any case.
 PROBE_SHARE, FEWEST_SECONDS, MOST_SECONDS = 0.03, 5.0, 120.0
@@ -39,7 +37,7 @@ class ProbeLimits:
 
     Attributes:
         threads: Cores of one process; as many processes with one thread each are tried where there is a pool.
-        most_candidates: More are never asked for at once.
+        most_candidates: More are never trained side by side.
         planned_steps: Training steps of the whole search, over all candidates.
         candidate_bytes: Memory that one more candidate in a chunk takes.
         process_bytes: Memory that one more process takes before it trains anything.
@@ -97,11 +95,13 @@ def probe_plans(limits: ProbeLimits, instruments: Instruments) -> ProbeOutcome:
     """
     probe = _Probe(limits, instruments)
     probe.attempt(Plan(layout="loop", threads=limits.threads))
-    if limits.has_images:
-        probe.attempt(Plan(layout="loop", threads=limits.threads, channels_last=True))
+    if probe.is_slow:
+        probe.reorder_loop()
     if limits.threads > 1 and limits.has_processes and probe.pays_processes and probe.is_slow:
         probe.spread_loop()
     probe.fuse()
+    if probe.may_loop_win:
+        probe.reorder_loop()
     if limits.threads > 1 and limits.has_processes and probe.pays_processes:
         probe.spread_over_processes()
     elif limits.threads > 1 and limits.has_processes:
@@ -159,7 +159,8 @@ class _Probe:
     @property
     def pays_processes(self) -> bool:
         """Whether starting processes may pay."""
-        return self.planned_seconds * self.limits.threads >= WORTHWHILE_CORE_SECONDS
+        gain = GAIN_PER_CORE * (self.limits.threads - 1)
+        return gain * self.planned_seconds >= START_SECONDS
 
     @property
     def is_slow(self) -> bool:
@@ -221,25 +222,35 @@ class _Probe:
         if not size:
             self._climb("vmap", channels_last=False)
 
+    @property
+    def may_loop_win(self) -> bool:
+        """Whether the loop, were every core to run one of its own, would be faster than any chunk so far."""
+        best = self._best_fused
+        if best is None:
+            return True
+        by_loops = self._milliseconds_of(self._best_loop) / self.limits.threads
+        return by_loops < self._milliseconds_of(best)
+
+    def reorder_loop(self) -> None:
+        """Try the loop in the other order of pixels and channels, if there are any."""
+        if self.limits.has_images:
+            self.attempt(Plan(layout="loop", threads=self.limits.threads, channels_last=True))
+
     def spread_over_processes(self) -> None:
         """Try the best ways so far with one thread in each of several processes."""
-        fused = [plan for plan in self.plans.values() if plan.layout != "loop"]
-        best = min(fused, key=self._milliseconds_of, default=None)
-        if best is None:
-            self.spread_loop()
-            return
-        may_catch_up = self._milliseconds_of(best) > FAR_FASTER * self._milliseconds_of(
-            self._best_loop
-        )
-        if may_catch_up and self.spread_loop() == float("inf"):
+        if self.may_loop_win and self.spread_loop() == float("inf"):
             # Processes cannot be had at all.
             return
-        self._spread_fused(best)
+        best = self._best_fused
+        if best is not None:
+            self._spread_fused(best)
 
     def _spread_fused(self, best: Plan) -> None:
         """Try a chunk's size, and smaller ones as long as that is faster, in every process."""
         fastest = float("inf")
-        for size in (best.chunk_size, best.chunk_size // 2, best.chunk_size // 4):
+        most = max(self.limits.most_candidates // self.limits.threads, PROBED_CHUNKS[0])
+        largest = min(best.chunk_size, max(size for size in PROBED_CHUNKS if size <= most))
+        for size in (largest, largest // 2, largest // 4):
             if size < PROBED_CHUNKS[0]:
                 return
             plan = fused_plan(
@@ -318,6 +329,11 @@ class _Probe:
         """Which of the sizes comes first: a chunk that is worth its overhead and does not take seconds to measure."""
         by_time = FIRST_CHUNK_MILLISECONDS / self._milliseconds_of(self._best_loop)
         return max(0, sum(size <= min(FIRST_CHUNK, by_time) for size in self._sizes()) - 1)
+
+    @property
+    def _best_fused(self) -> Plan | None:
+        fused = (plan for plan in self.plans.values() if plan.layout != "loop")
+        return min(fused, key=self._milliseconds_of, default=None)
 
     @property
     def _best_loop(self) -> Plan:

@@ -14,7 +14,7 @@ from models.plans.plan import Plan
 # Of each stage, for a stage takes some time to begin.
 STEPS_PER_STAGE = 2
 # Runs are timed until there are enough of them: small networks take a few milliseconds, and other programs interfere.
-FEWEST_RUNS, MOST_RUNS, ENOUGH_SECONDS = 3, 15, 0.3
+FEWEST_RUNS, MOST_RUNS, ENOUGH_SECONDS = 3, 15, 0.15
 
 
 def step_milliseconds(

@@ -124,6 +124,10 @@ class AnnealingConfig(FirstBatchConfig):
             )
         return self
 
+    def batch_within(self, problem: SearchProblem) -> int:
+        """One mask per chain; few steps of many chains are no annealing."""
+        return min(self.chains, max(1, problem.budget_evaluations // 8))
+
 
 @OPTIMIZERS.register(AnnealingConfig)
 class Annealing:
@@ -137,8 +141,7 @@ class Annealing:
         self._energies = Energies(surrogate)
         self._thermostat = Thermostat(config.cooling, config.reheat_after)
         self._chains: list[ChainRunner] = []
-        # Few steps of many chains are no annealing.
-        self._n_chains = min(config.chains, max(1, problem.budget_evaluations // 8))
+        self._n_chains = config.batch_within(problem)
         self._rungs = list(range(self._n_chains))
         self._challenges: Counter[Genome] = Counter()
         self._worsenings: list[float] = []

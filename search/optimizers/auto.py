@@ -37,8 +37,12 @@ class AutoConfig(OptimizerConfig):
     kind: Literal["auto"] = "auto"
 
     def looks_per_training(self, problem: SearchProblem) -> float:
-        """What ``genetic`` does, if that is chosen."""
-        return GeneticConfig().looks_per_training(problem)
+        """As many as whichever is chosen."""
+        return _chosen_config(problem).looks_per_training(problem)
+
+    def batch_within(self, problem: SearchProblem) -> int:
+        """A batch of whichever is chosen."""
+        return _chosen_config(problem).batch_within(problem)
 
 
 @OPTIMIZERS.register(AutoConfig)
@@ -47,12 +51,12 @@ class Auto:
 
     def __init__(self, config: AutoConfig, problem: SearchProblem, seed: int) -> None:  # noqa: ARG002
         """Choose, once and for all."""
-        n_masks = 2**problem.n_genes
-        self._covers_all = n_masks <= min(MAX_MASKS, problem.budget_evaluations)
+        chosen = _chosen_config(problem)
+        self._covers_all = isinstance(chosen, ExhaustiveConfig)
         self.chosen: Optimizer = (
-            Exhaustive(ExhaustiveConfig(), problem, seed)
-            if self._covers_all
-            else Genetic(GeneticConfig(), problem, seed)
+            Exhaustive(chosen, problem, seed)
+            if isinstance(chosen, ExhaustiveConfig)
+            else Genetic(chosen, problem, seed)
         )
         self._fidelity = problem.search_fidelity
         self._seen, self._times = Observations(), Counter[Genome]()
@@ -81,3 +85,9 @@ class Auto:
         ]
         chosen = choose_batch(fit, again, BATCH_SIZE, DOUBT) if again else []
         return self._seen.candidates(chosen, self._fidelity)
+
+
+def _chosen_config(problem: SearchProblem) -> ExhaustiveConfig | GeneticConfig:
+    n_masks = 2**problem.n_genes
+    covers_all = n_masks <= min(MAX_MASKS, problem.budget_evaluations)
+    return ExhaustiveConfig() if covers_all else GeneticConfig()

@@ -34,6 +34,10 @@ class AutoRgnConfig(OptimizerConfig):
         32, ge=1, le=4096, description="candidates asked for at once, after the first three"
     )
 
+    def batch_within(self, problem: SearchProblem) -> int:
+        """A batch, of masks of which there is one more than there are genes."""
+        return min(self.batch_size, problem.n_genes + 1)
+
 
 @OPTIMIZERS.register(AutoRgnConfig)
 class AutoRgn:

@@ -76,6 +76,10 @@ class BayesianConfig(ShortlistConfig, FirstBatchConfig):
     untrained_factor: int = Field(POOL_FACTOR, ge=0, le=1000, description=UNTRAINED_FACTOR)
     ascents: int = Field(8, ge=1, le=1000, description="local searches on the model, per batch")
 
+    def batch_within(self, problem: SearchProblem) -> int:
+        """A batch; of four masks at least."""
+        return self.part_of_budget(self.batch_size, problem)
+
 
 @OPTIMIZERS.register(BayesianConfig)
 class Bayesian:
@@ -85,7 +89,7 @@ class Bayesian:
         """Bind the options to one problem and one seed."""
         self._config, self._problem = config, problem
         self._rng = np.random.default_rng(seed)
-        self._size = config.batch_within(problem.budget_evaluations, config.batch_size)
+        self._size = config.batch_within(problem)
         self._seen = Observations()
         self._surrogate = FittedSurrogate(config.surrogate, self._seen, seed)
         self._batches = ShortlistedBatches(problem, self._seen, config.looks_per_training(problem))

@@ -27,6 +27,10 @@ class ExhaustiveConfig(OptimizerConfig):
     batch_size: int = Field(64, ge=1, le=4096, description="candidates asked for at once")
     replicates: int = Field(1, ge=1, le=1000, description="times that every mask is measured")
 
+    def batch_within(self, problem: SearchProblem) -> int:  # noqa: ARG002 - whatever the problem
+        """A batch."""
+        return self.batch_size
+
     def check(self, problem: SearchProblem) -> None:
         """Refuse a problem with more masks than the budget or the hard limit allows.
 

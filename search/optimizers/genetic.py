@@ -106,6 +106,10 @@ class GeneticConfig(ShortlistConfig, FirstBatchConfig):
         """None without a surrogate, which is all that learns from them."""
         return 0.0 if self.surrogate is None else super().looks_per_training(problem)
 
+    def batch_within(self, problem: SearchProblem) -> int:
+        """A generation."""
+        return self.part_of_budget(self.population_size, problem)
+
     @model_validator(mode="after")
     def _leaves_room_for_offspring(self) -> GeneticConfig:
         if self.reevaluations >= self.population_size:
@@ -125,7 +129,7 @@ class Genetic:
         self._config, self._problem = config, problem
         self._rng = np.random.default_rng(seed)
         self._breeder = Breeder(config.tournament_size, config.crossover_probability, seed)
-        self._size = config.batch_within(problem.budget_evaluations, config.population_size)
+        self._size = config.batch_within(problem)
         self._seen = Observations()
         self._surrogate = FittedSurrogate(config.surrogate, self._seen, seed)
         self._batches = ShortlistedBatches(problem, self._seen, config.looks_per_training(problem))

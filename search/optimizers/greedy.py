@@ -29,6 +29,10 @@ class GreedyConfig(OptimizerConfig):
         0.0, ge=0, le=1e6, description="fitness that a change must gain to be taken"
     )
 
+    def batch_within(self, problem: SearchProblem) -> int:
+        """All neighbours of a mask."""
+        return problem.n_genes
+
 
 @OPTIMIZERS.register(GreedyConfig)
 class Greedy:

@@ -32,6 +32,10 @@ class HybridConfig(OptimizerConfig):
         """What the first part does; the second looks at nothing."""
         return self.genetic.looks_per_training(problem)
 
+    def batch_within(self, problem: SearchProblem) -> int:
+        """The larger of both parts'."""
+        return max(self.genetic.batch_within(problem), self.annealing.batch_within(problem))
+
 
 @OPTIMIZERS.register(HybridConfig)
 class Hybrid:

@@ -24,6 +24,10 @@ class RandomSearchConfig(OptimizerConfig):
     batch_size: int = Field(32, ge=1, le=4096, description="candidates asked for at once")
     keep_probability: float = Field(0.5, ge=0, le=1, description="chance of a 1 per gene")
 
+    def batch_within(self, problem: SearchProblem) -> int:  # noqa: ARG002 - whatever the problem
+        """A batch."""
+        return self.batch_size
+
 
 @OPTIMIZERS.register(RandomSearchConfig)
 class RandomSearch:

@@ -46,6 +46,10 @@ class UmdaConfig(RungedConfig):
             )
         return self
 
+    def batch_within(self, problem: SearchProblem) -> int:  # noqa: ARG002 - whatever the problem
+        """A generation."""
+        return self.population_size
+
 
 @OPTIMIZERS.register(UmdaConfig)
 class Umda:

@@ -64,12 +64,14 @@ class RungedConfig(OptimizerConfig):
         None, description="cheaper fidelities that a generation climbs first; none if null"
     )
 
-    def batch_within(self, budget: int, size: int) -> int:
-        """A batch's size for a budget, both in evaluations: few large batches are no search.
+    def part_of_budget(self, size: int, problem: SearchProblem) -> int:
+        """A batch's size within the budget: few large batches are no search.
 
         On rungs most of one costs next to nothing, so that any size will do.
         """
-        return size if self.rungs is not None else min(size, max(4, budget // 8))
+        return (
+            size if self.rungs is not None else min(size, max(4, problem.budget_evaluations // 8))
+        )
 
 
 @dataclass(frozen=True, slots=True)

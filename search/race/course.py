@@ -112,10 +112,13 @@ class Course:
             self.final.finalists,
         )
 
+    def entrants(self, n_genes: int) -> tuple[int, int, int]:
+        """Most masks that start: leaders, prefixes, pure strategies."""
+        return self.options.leaders, min(self.options.leaders, n_genes - 1), 2
+
     def trainings(self, n_genes: int) -> tuple[int, int]:
         """Most trainings at the search fidelity and at full length that the race takes."""
-        n_prefixes = min(self.options.leaders, n_genes - 1)
-        n_masks, n_pure = self.options.leaders, 2
+        n_masks, n_prefixes, n_pure = self.entrants(n_genes)
         brief = n_genes - 1 + (n_masks + n_prefixes + n_pure) * self.options.replicates
         if not self.has_long_heat:
             n_masks, n_prefixes = (min(n, self.final.finalists) for n in (n_masks, n_prefixes))

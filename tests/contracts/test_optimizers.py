@@ -24,6 +24,7 @@ from search.genome import Genome
 from search.ledger import EvaluationRow, InMemoryLedger, Row, canonical_json
 from search.optimizer import Optimizer, OptimizerConfig, SearchProblem
 from search.optimizers import OPTIMIZERS, build_optimizer
+from search.optimizers.auto_rgn import AutoRgnConfig
 from search.proposing.rungs import RungedConfig
 from search.recorded import RecordedEvaluator
 from search.study import Study, StudyOutcome
@@ -114,6 +115,20 @@ def test_the_options_have_a_schema_with_a_description_for_each(name: str) -> Non
     assert issubclass(config, OptimizerConfig)
     properties = config.model_json_schema()["properties"]
     assert all("description" in option for key, option in properties.items() if key != "kind")
+
+
+@pytest.mark.parametrize("budget", [60, 200, 2 * BUDGET])
+def test_batches_are_as_large_as_the_options_say(config: OptimizerConfig, budget: int) -> None:
+    """Plans are measured for that; a first batch alone may be larger."""
+    problem = SearchProblem(N_GENES, 40, budget, untrained_share=0.04)
+    optimizer, sizes = build_optimizer(config, problem, 3), list[int]()
+    for _ in range(14):
+        asked = optimizer.ask()
+        optimizer.tell(measured(asked, hidden_mask(N_GENES)))
+        sizes += [len(asked)] if asked and asked[0].fidelity == 40 else []
+    assert max(sizes[1:]) <= config.batch_within(problem)
+    if getattr(config, "rungs", None) is None and not isinstance(config, AutoRgnConfig):
+        assert max(sizes[1:]) == config.batch_within(problem)
 
 
 @cache

@@ -71,12 +71,11 @@ def options(**changes: object) -> SearchOptions:
 def test_a_real_network_gets_a_plan_and_is_not_changed_by_the_measuring() -> None:
     task = family_task("small_cnn", {"width": 4, "hidden": 8, "norm": "batch"})
     before = {name: tensor.clone() for name, tensor in task.network.state_dict().items()}
-    # Of larger budgets it depends on the times whether chunks of 2 are tried.
-    of_two = options(budget={"evaluations": 2})
-    outcome = measure_plans(task, of_two, CPU, Workers(task, None))
-    assert {"loop, channels last", "stacked x 2, channels last"} <= {
-        label.rpartition(",")[0] for label in outcome.milliseconds
-    }
+    outcome = measure_plans(task, options(), CPU, Workers(task, None))
+    tried = {label.rpartition(",")[0] for label in outcome.milliseconds}
+    assert "loop" in tried
+    assert any("stacked" in label and "channels last" in label for label in tried)
+    assert any("stacked" in label and "channels last" not in label for label in tried)
     assert min(outcome.milliseconds, key=lambda x: outcome.milliseconds[x]) == outcome.plan.label
     assert all(math.isfinite(taken) for taken in outcome.milliseconds.values())
     after = task.network.state_dict()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import pytest
+
 from search.evaluation import UNTRAINED, Candidate, Evaluation, Outcome
 from search.genome import Genome
 from search.study import SEARCH_PHASE
-from service.progress import ProgressTracker
+from service.progress import ProgressTracker, most_side_by_side
 from service.result import Progress
 from service.spec import SearchSpec
 from tests.service.server_process import QUICK_SPEC
@@ -36,3 +38,20 @@ def test_shortlists_are_neither_generations_nor_evaluations_nor_training_time() 
     tracker.measured(SEARCH_PHASE, 2, measured(["100"], STEPS, 2.0))
     tracker.measured(SEARCH_PHASE, 2, measured(["111"], STEPS, 2.0))
     assert (told[-1].generation, told[-1].evaluations) == (1, 4)
+
+
+@pytest.mark.parametrize(
+    ("changes", "most"),
+    [
+        ({"optimizer": {"kind": "random", "batch_size": 50}}, 50),
+        # Leaders, as many prefixes, and both pure strategies.
+        ({"race": {"leaders": 10}}, 10 + 10 + 2),
+        # Winner, both pure strategies and the best prefix.
+        ({"final": QUICK_SPEC["final"] | {"replicates": 7}}, 4 * 7),
+    ],
+)
+def test_the_phase_that_trains_most_masks_side_by_side_counts(
+    changes: dict[str, object], most: int
+) -> None:
+    spec = SearchSpec.model_validate(QUICK_SPEC | changes)
+    assert most_side_by_side(spec, n_genes=12) == most
