@@ -197,18 +197,10 @@ class _Probe:
                 f"needs about {needed / 2**30:.1f} GiB, of which {planned / 2**30:.1f} GiB may be planned with"
             )
             return float("inf")
-        try:
-            taken = self.instruments.time(plan)
-        except (RuntimeError, MemoryError, NotImplementedError, UnsharableTaskError) as error:
-            if not self.milliseconds:
-                # Nothing is simpler than the loop: what it refuses, everything refuses.
-                raise
-            self.refusals[plan.label] = refusal_of(error)
-            if is_out_of_memory(error):
-                self.too_large.add(plan.label)
-            return float("inf")
-        self.milliseconds[plan.label], self.plans[plan.label] = taken, plan
-        self.refusals.pop(plan.label, None)
+        taken = self._timed(plan)
+        if taken < float("inf"):
+            self.milliseconds[plan.label], self.plans[plan.label] = taken, plan
+            self.refusals.pop(plan.label, None)
         return taken
 
     def fuse(self) -> None:
@@ -281,7 +273,7 @@ class _Probe:
             if taken == float("inf"):
                 continue
             del self.plans[plan.label], self.milliseconds[plan.label]
-            if taken > WORTHWHILE_PRECISION * self.milliseconds[exact.label]:
+            if not self._saves_enough(exact, plan, taken):
                 self.refusals[plan.label] = f"{taken:.3f} ms: not worth less precision"
                 continue
             if self.instruments.rank_correlation is None:
@@ -297,6 +289,25 @@ class _Probe:
                 )
                 continue
             self.plans[plan.label], self.milliseconds[plan.label] = plan, taken
+
+    def _saves_enough(self, exact: Plan, reduced: Plan, taken: float) -> bool:
+        """Whether a plan is so much faster that comparing its scores pays: twice, for times are noisy."""
+        return taken <= WORTHWHILE_PRECISION * self.milliseconds[exact.label] and self._timed(
+            reduced
+        ) <= WORTHWHILE_PRECISION * self._timed(exact)
+
+    def _timed(self, plan: Plan) -> float:
+        """Milliseconds per candidate-step; infinite, with the reason, if the plan could not be timed."""
+        try:
+            return self.instruments.time(plan)
+        except (RuntimeError, MemoryError, NotImplementedError, UnsharableTaskError) as error:
+            if not self.milliseconds:
+                # Nothing is simpler than the loop: what it refuses, everything refuses.
+                raise
+            self.refusals[plan.label] = refusal_of(error)
+            if is_out_of_memory(error):
+                self.too_large.add(plan.label)
+            return float("inf")
 
     def _climb(self, layout: LayoutName, *, channels_last: bool) -> int:
         """Try larger chunks, or else smaller ones, as long as they are faster; give the best size, 0 if none works."""

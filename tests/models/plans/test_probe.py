@@ -213,6 +213,22 @@ def test_reduced_precision_must_be_faster_and_rank_alike(
     assert [reason in why for why in refused if reason] == ([True] if reason else [])
 
 
+def test_a_precision_that_was_faster_once_by_chance_is_not_compared() -> None:
+    compared: list[Plan] = []
+    times = iter([1.0, 5.0])
+
+    def time(plan: Plan) -> float:
+        return next(times) if plan.dtype == "bfloat16" else best_at(8)(plan)
+
+    def correlation(plan: Plan) -> float:
+        compared.append(plan)
+        return 1.0
+
+    limits = replace(LONG, precisions=("bfloat16",))
+    assert probe_plans(limits, Instruments(time, correlation)).plan.dtype == "float32"
+    assert not compared
+
+
 def test_reduced_precision_is_not_judged_without_weights() -> None:
     def time(plan: Plan) -> float:
         return best_at(8)(plan) * (0.5 if plan.dtype == "bfloat16" else 1)
