@@ -61,7 +61,7 @@ def measure(unit: Unit) -> tuple[Unit, list[dict[str, Any]]]:
     rows = []
     for seed in unit.seeds:
         started = time.perf_counter()
-        evaluations = _search(unit, table, seed)
+        evaluations = search_table(unit.searcher, table, unit.budget, seed)
         seconds = time.perf_counter() - started
         costs = np.cumsum([e.candidate.fidelity / table.brief_steps for e in evaluations])
         curve = [
@@ -83,14 +83,14 @@ def measure(unit: Unit) -> tuple[Unit, list[dict[str, Any]]]:
     return unit, rows
 
 
-def _search(unit: Unit, table: Table, seed: int) -> tuple[Evaluation, ...]:
+def search_table(searcher: str, table: Table, budget: int, seed: int) -> tuple[Evaluation, ...]:
+    """Replay one search on a table; what was evaluated, in order, looks at untrained masks among it."""
     from benchmarks.search_quality.meter import retold
     from benchmarks.search_quality.peers import run_peer
     from benchmarks.search_quality.replay import run_study_on
     from benchmarks.search_quality.searchers import OURS
     from search.optimizer import SearchProblem
 
-    searcher, budget = unit.searcher, unit.budget
     if is_ours(searcher):
         problem = SearchProblem(
             table.n_genes, table.brief_steps, budget, untrained_share=table.untrained_share

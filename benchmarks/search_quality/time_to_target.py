@@ -5,14 +5,9 @@ TPE around a plain training loop.  And transfermask once more with that plan pin
 searched this task before, or asked ``transfermask bench``.  One program at a time, all of them in turn for each seed,
 so that a ratio compares neighbours in time.
 
-A search is within 1% while the mask it would return has a true fitness of at least 0.99 times the best mask's; truth is
-what many more trainings of the leading masks say (``benchmarks.search_quality.leaders demo_one_cycle``).  A search is
-there from the time on from which this stays so to the end of its budget: a lucky score that is displaced by a luckier
-one of a worse mask does not count.  The first time is given too.
-
-Searches that never get there cost time as well.  What a search costs is its expected running time when it is started
-again until it succeeds: the time of all runs, of successful ones until they were there, over the number of successes
-(Hansen et al., "COCO: a platform for comparing continuous optimizers", Optimization Methods and Software 36 (2021)).
+``benchmarks.search_quality.target`` says when a search is there, and what failures cost.  The first time that an answer
+is within 1% is given too.  ``benchmarks.search_quality.evaluations_to_target`` asks the same of many more searches,
+without a clock.
 
     python -m benchmarks.search_quality.time_to_target --seeds 5
 """
@@ -24,22 +19,28 @@ import json
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from benchmarks.record import conditions_of, spread, write_record
 from benchmarks.search_quality.leaders import remeasured
 from benchmarks.search_quality.table_tasks import DEMO_SPEC
+from benchmarks.search_quality.target import (
+    Answer,
+    Run,
+    answers_of,
+    expected_cost,
+    first_and_settled,
+    n_within,
+    ratio_interval,
+)
 from benchmarks.throughput.child import ROOT, default_environment, product_environment
 from models.surroundings import Surroundings
 from search.evaluation import Candidate, Evaluation, Outcome
 from search.genome import Genome
-from search.race.leaders import leading_masks
 from service.composition import draw_up, read_data
 from service.spec import SearchSpec
 
@@ -47,8 +48,6 @@ OURS, PINNED = "transfermask", "transfermask, plan pinned"
 # The demo's task at the schedule of its spec.
 TABLE = "demo_one_cycle"
 PEERS = ("deap", "optuna_tpe")
-SHARE_OF_OPTIMUM = 0.99
-N_BOOTSTRAP = 10_000
 
 
 def prepare_source(folder: Path) -> None:
@@ -86,72 +85,43 @@ def judge(searcher: str, found: Mapping[str, Any], truth: Mapping[str, float]) -
         found: What the child printed.
         truth: Mean fitness of the leading masks; any other is not within 1%.
     """
-    best = max(truth.values())
-    times, incumbents = _answers(searcher, found["rows"])
-    masks = [genome.bitstring for genome in incumbents]
-    is_there = [truth.get(mask, 0.0) >= SHARE_OF_OPTIMUM * best for mask in masks]
-    first = next((at for at, there in zip(times, is_there, strict=True) if there), None)
-    last_miss = max((place for place, there in enumerate(is_there) if not there), default=-1)
-    stays = times[last_miss + 1] if last_miss + 1 < len(times) else None
-    regret = None if masks[-1] not in truth else round(100 * (best - truth[masks[-1]]), 2)
+    told = [_told(row) for row in found["rows"]]
+    answers = answers_of(told, is_peer=searcher in PEERS)
+    first, settled = first_and_settled(answers, truth)
+    last = answers[-1].mask.bitstring
+    regret = None if last not in truth else round(100 * (max(truth.values()) - truth[last]), 2)
     return {
-        "first_seconds": None if first is None else round(first, 3),
-        "settled_seconds": None if stays is None else round(stays, 3),
+        "first_seconds": _seconds_until(first),
+        "settled_seconds": _seconds_until(settled),
         "seconds": round(found["seconds"], 3),
-        "evaluations": len(found["rows"]),
-        "answer": masks[-1],
+        "evaluations": len(told),
+        "answer": last,
         "regret_points": regret,
         "plan": found["plan"],
     }
 
 
-def _answers(searcher: str, rows: Sequence[Sequence[Any]]) -> tuple[list[float], list[Genome]]:
-    """What the search would return each time that something came back, and when: choosing takes time too."""
-    times: list[float] = []
-    incumbents: list[Genome] = []
-    evaluations: list[Evaluation] = []
-    for place, (seconds, mask, steps, replicate, fitness) in enumerate(rows):
-        candidate = Candidate(Genome.from_bitstring(mask), steps, replicate)
-        outcome = Outcome.DIVERGED if fitness is None else Outcome.MEASURED
-        evaluations.append(Evaluation(candidate, outcome, fitness, 0.0))
-        # A chunk comes back at once.
-        if place + 1 == len(rows) or rows[place + 1][0] > seconds:
-            asked = time.perf_counter()
-            if searcher not in PEERS:
-                chosen = leading_masks(evaluations)[0]
-            else:
-                best = max(evaluations, key=lambda e: -1.0 if e.fitness is None else e.fitness)
-                chosen = best.candidate.genome
-            times.append(seconds + time.perf_counter() - asked)
-            incumbents.append(chosen)
-    return times, incumbents
+def _told(row: Sequence[Any]) -> tuple[float, Evaluation]:
+    seconds, mask, steps, replicate, fitness = row
+    candidate = Candidate(Genome.from_bitstring(mask), steps, replicate)
+    outcome = Outcome.DIVERGED if fitness is None else Outcome.MEASURED
+    return seconds, Evaluation(candidate, outcome, fitness, 0.0)
 
 
-def expected_seconds(runs: Sequence[Mapping[str, Any]], field: str) -> float:
-    """Expected running time until success; the time of all runs, a lower bound, if none succeeded."""
-    spent = sum(run["seconds"] if run[field] is None else run[field] for run in runs)
-    return float(spent) / max(1, sum(run[field] is not None for run in runs))
+def _seconds_until(answer: Answer | None) -> float | None:
+    """Choosing it takes time too."""
+    return None if answer is None else round(answer.moment + answer.choosing_seconds, 3)
 
 
-def ratio_interval(
-    theirs: Sequence[Mapping[str, Any]], own: Sequence[Mapping[str, Any]], field: str
-) -> tuple[float, float]:
-    """95% bootstrap interval over seeds of their expected running time over ours; seeds are drawn in pairs."""
-    rng, n_seeds = np.random.default_rng(0), min(len(theirs), len(own))
-    drawn = rng.integers(n_seeds, size=(N_BOOTSTRAP, n_seeds))
-    found = [
-        expected_seconds([theirs[i] for i in rows], field)
-        / expected_seconds([own[i] for i in rows], field)
-        for rows in drawn
-    ]
-    low, high = np.quantile(found, [0.025, 0.975])
-    return float(low), float(high)
+def runs_of(judged: Sequence[Mapping[str, Any]]) -> list[Run]:
+    """What counts of each run."""
+    return [Run(own["settled_seconds"], own["seconds"]) for own in judged]
 
 
 def render(truth: Mapping[str, float], runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     """One table: successes, expected running times and ratios."""
     best = max(truth, key=lambda mask: truth[mask])
-    near = sum(value >= SHARE_OF_OPTIMUM * truth[best] for value in truth.values())
+    near = n_within(truth)
     lines = [
         f"Best mask {best}, {100 * truth[best]:.1f}%; within 1% of it: {near} masks.",
         "",
@@ -165,7 +135,7 @@ def render(truth: Mapping[str, float], runs: Mapping[str, Sequence[Mapping[str, 
         for field in ("first_seconds", "settled_seconds"):
             cells.append(f"{sum(run[field] is not None for run in own)} of {len(own)}")
         bound = "" if any(run["settled_seconds"] is not None for run in own) else "more than "
-        cells.append(f"{bound}{expected_seconds(own, 'settled_seconds'):.0f}")
+        cells.append(f"{bound}{expected_cost(runs_of(own)):.1f}")
         for ours in (OURS, PINNED):
             is_compared = name in PEERS and ours in runs
             cells.append(f"{bound}{_faster_by(own, runs[ours])}" if is_compared else "")
@@ -183,9 +153,9 @@ def render(truth: Mapping[str, float], runs: Mapping[str, Sequence[Mapping[str, 
 
 def _faster_by(theirs: Sequence[Mapping[str, Any]], ours: Sequence[Mapping[str, Any]]) -> str:
     """Ratio of the expected seconds, with its interval."""
-    low, high = ratio_interval(theirs, ours, "settled_seconds")
-    factor = expected_seconds(theirs, "settled_seconds") / expected_seconds(ours, "settled_seconds")
-    return f"{factor:.1f} [{low:.1f}, {high:.1f}]"
+    other, own = runs_of(theirs), runs_of(ours)
+    low, high = ratio_interval(other, own)
+    return f"{expected_cost(other) / expected_cost(own):.1f} [{low:.1f}, {high:.1f}]"
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from search.evaluation import Candidate, Evaluation, Evaluator
 from search.genome import Genome
 
 # A plan in reduced precision serves only if its scores of this many drawn masks correlate at least so with float32's.
-COMPARED_MASKS, SUFFICIENT_CORRELATION = 64, 0.95
+COMPARED_MASKS, SUFFICIENT_CORRELATION = 32, 0.95
 
 
 def rank_correlation(

@@ -237,7 +237,7 @@ def test_reduced_precision_is_not_judged_without_weights() -> None:
     outcome = probe_plans(limits, Instruments(time, rank_correlation=None))
     assert outcome.plan.dtype == "float32"
     (reason,) = [why for label, why in outcome.refusals.items() if "bfloat16" in label]
-    assert reason == "2.500 ms; a search takes it if it ranks 64 masks as float32 does"
+    assert reason == "2.500 ms; a search takes it if it ranks 32 masks as float32 does"
 
 
 def test_steps_are_captured_where_that_is_possible_and_faster() -> None:

@@ -65,5 +65,5 @@ def test_masks_are_asked_for_in_chunks_at_the_search_fidelity() -> None:
 
     scorer = Scorer(score)
     rank_correlation(scorer, Scorer(number), n_genes=10, fidelity=3, chunk_size=24)
-    assert scorer.asked == [24, 24, 16]
+    assert scorer.asked == [24, 8]
     assert fidelities == {3}
