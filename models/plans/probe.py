@@ -59,6 +59,11 @@ class ProbeLimits:
     can_capture: bool = False
     process_bytes: int = 0
 
+    @property
+    def can_spread(self) -> bool:
+        """Whether several processes can have a core each."""
+        return self.threads > 1 and self.has_processes
+
     def needed_bytes(self, plan: Plan) -> int:
         """Memory that a plan takes, beside what there is already."""
         own = self.process_bytes * plan.processes if plan.processes > 1 else 0
@@ -97,17 +102,17 @@ def probe_plans(limits: ProbeLimits, instruments: Instruments) -> ProbeOutcome:
     probe.attempt(Plan(layout="loop", threads=limits.threads))
     if probe.is_slow:
         probe.reorder_loop()
-    if limits.threads > 1 and limits.has_processes and probe.pays_processes and probe.is_slow:
-        probe.spread_loop()
+        if probe.pays_processes:
+            probe.spread_loop()
     probe.fuse()
     if probe.may_loop_win:
         probe.reorder_loop()
-    if limits.threads > 1 and limits.has_processes and probe.pays_processes:
+    if probe.pays_processes:
         probe.spread_over_processes()
-    elif limits.threads > 1 and limits.has_processes:
+    elif limits.can_spread:
         # Threads that wait for a core which another process has cost more than they gain.
         probe.attempt(probe.best.model_copy(update={"threads": 1}))
-    if limits.threads > 1 and limits.has_processes and not probe.has_timed_one_thread:
+    if limits.can_spread and not probe.has_timed_one_thread:
         # On a busy machine the plans of several threads alone may have taken all the time that there was.
         probe.attempt(probe.best.model_copy(update={"threads": 1}), is_due=True)
     if limits.can_capture:
@@ -160,7 +165,7 @@ class _Probe:
     def pays_processes(self) -> bool:
         """Whether starting processes may pay."""
         gain = GAIN_PER_CORE * (self.limits.threads - 1)
-        return gain * self.planned_seconds >= START_SECONDS
+        return self.limits.can_spread and gain * self.planned_seconds >= START_SECONDS
 
     @property
     def is_slow(self) -> bool:
