@@ -46,7 +46,7 @@ def most_side_by_side(options: SearchOptions, n_genes: int) -> int:
     return max(
         options.optimizer.batch_within(problem),
         sum(_course(options).entrants(n_genes)),
-        n_contenders(n_genes) * options.final.replicates,
+        planned_trainings(options, n_genes)[FINAL_PHASE],
     )
 
 

@@ -13,8 +13,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from benchmarks.search_quality.target import (
+    TABLE,
+    Run,
+    answers_of,
+    first_and_settled,
+    show_cost,
+    show_ratio,
+)
+
 PROGRAM = "search_quality.evaluations_to_target"
-TABLE = "demo_one_cycle"
 OURS = "transfermask genetic"
 
 
@@ -33,7 +41,6 @@ def measure(unit: Unit) -> tuple[Unit, int | None]:
     from benchmarks.search_quality.regret import search_table
     from benchmarks.search_quality.searchers import is_ours
     from benchmarks.search_quality.table_data import load_table
-    from benchmarks.search_quality.target import answers_of, first_and_settled
 
     table = load_table(TABLE)
     evaluations = search_table(unit.searcher, table, unit.budget, unit.seed)
@@ -46,8 +53,6 @@ def measure(unit: Unit) -> tuple[Unit, int | None]:
 
 def render(figures: Mapping[str, Sequence[int | None]]) -> str:
     """One row per searcher and budget, against transfermask at the first budget it has."""
-    from benchmarks.search_quality.target import Run, expected_cost, ratio_interval
-
     runs = {
         name: [Run(own, float(name.rpartition(", ")[2])) for own in settled]
         for name, settled in figures.items()
@@ -59,13 +64,8 @@ def render(figures: Mapping[str, Sequence[int | None]]) -> str:
     ]
     for name, own in runs.items():
         n_there = sum(run.settled is not None for run in own)
-        bound, factor = "" if n_there else "more than ", ""
-        if not name.startswith(OURS):
-            low, high = ratio_interval(own, ours)
-            ratio = expected_cost(own) / expected_cost(ours)
-            factor = f"{bound}{ratio:.1f} [{low:.1f}, {high:.1f}]"
-        cost = f"{bound}{expected_cost(own):.0f}"
-        lines.append(f"| {name} | {n_there} of {len(own)} | {cost} | {factor} |")
+        factor = "" if name.startswith(OURS) else show_ratio(own, ours)
+        lines.append(f"| {name} | {n_there} of {len(own)} | {show_cost(own, 0)} | {factor} |")
     return "\n".join(lines)
 
 

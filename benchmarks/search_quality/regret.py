@@ -103,17 +103,13 @@ def search_table(searcher: str, table: Table, budget: int, seed: int) -> tuple[E
 
 def _regret(table: Table, searcher: str, evaluations: Sequence[Evaluation]) -> float:
     """In points; of a random mask as long as nothing was measured at the brief fidelity."""
-    from benchmarks.search_quality.replay import found_in
-    from benchmarks.search_quality.searchers import answer
+    from benchmarks.search_quality.replay import best_score, found_in
 
     evaluations = [e for e in evaluations if e.candidate.fidelity == table.brief_steps]
     if not evaluations:
         return 100 * (table.optimum - float(table.brief.truth.mean()))
-    if is_ours(searcher):
-        chosen = answer(searcher, found_in(evaluations))
-    else:
-        # The leader takes a fit, and a peer does not ask for it.
-        chosen = max(evaluations, key=lambda e: e.fitness or 0.0).candidate.genome
+    # The leader takes a fit, and a peer does not ask for it.
+    chosen = found_in(evaluations).leader if is_ours(searcher) else best_score(evaluations)
     return 100 * (table.optimum - table.true_fitness(chosen))
 
 

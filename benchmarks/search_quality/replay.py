@@ -70,9 +70,13 @@ def found_in(evaluations: Sequence[Evaluation]) -> Found:
     """Choose from what was measured at the highest fidelity."""
     highest = max(evaluation.candidate.fidelity for evaluation in evaluations)
     evaluations = [e for e in evaluations if e.candidate.fidelity == highest]
+    return Found(best_score(evaluations), leading_masks(evaluations)[0], len(evaluations))
+
+
+def best_score(evaluations: Sequence[Evaluation]) -> Genome:
+    """The mask with the best single score, which is what a peer answers with."""
     best = max(evaluations, key=lambda e: float("-inf") if e.fitness is None else e.fitness)
-    leader = leading_masks(evaluations)[0]
-    return Found(best.candidate.genome, leader, len(evaluations))
+    return best.candidate.genome
 
 
 def build(options: dict[str, Any], problem: SearchProblem, seed: int) -> Optimizer:

@@ -19,10 +19,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from benchmarks.search_quality.replay import best_score
 from search.evaluation import Evaluation
 from search.genome import Genome
 from search.race.leaders import leading_masks
 
+# The demo's task at the schedule of its spec.
+TABLE = "demo_one_cycle"
 SHARE_OF_OPTIMUM = 0.99
 N_BOOTSTRAP = 10_000
 
@@ -69,7 +72,7 @@ def answers_of(told: Sequence[tuple[float, Evaluation]], *, is_peer: bool) -> tu
         if place + 1 < len(told) and told[place + 1][0] <= moment:
             continue
         asked = time.perf_counter()
-        mask = _best_score(evaluations) if is_peer else leading_masks(evaluations)[0]
+        mask = best_score(evaluations) if is_peer else leading_masks(evaluations)[0]
         answers.append(Answer(moment, mask, time.perf_counter() - asked))
     return tuple(answers)
 
@@ -113,11 +116,22 @@ def ratio_interval(theirs: Sequence[Run], own: Sequence[Run]) -> tuple[float, fl
     return float(low), float(high)
 
 
+def show_cost(runs: Sequence[Run], decimals: int) -> str:
+    """The expected cost, as a lower bound where none succeeded."""
+    return f"{_bound(runs)}{expected_cost(runs):.{decimals}f}"
+
+
+def show_ratio(theirs: Sequence[Run], own: Sequence[Run]) -> str:
+    """Their expected cost over ours, with its interval."""
+    low, high = ratio_interval(theirs, own)
+    factor = expected_cost(theirs) / expected_cost(own)
+    return f"{_bound(theirs)}{factor:.1f} [{low:.1f}, {high:.1f}]"
+
+
+def _bound(runs: Sequence[Run]) -> str:
+    return "" if any(run.settled is not None for run in runs) else "more than "
+
+
 def _within(truth: Mapping[str, float]) -> set[str]:
     needed = SHARE_OF_OPTIMUM * max(truth.values())
     return {mask for mask, fitness in truth.items() if fitness >= needed}
-
-
-def _best_score(evaluations: Sequence[Evaluation]) -> Genome:
-    best = max(evaluations, key=lambda e: -1.0 if e.fitness is None else e.fitness)
-    return best.candidate.genome

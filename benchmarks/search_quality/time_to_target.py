@@ -29,13 +29,14 @@ from benchmarks.record import conditions_of, spread, write_record
 from benchmarks.search_quality.leaders import remeasured
 from benchmarks.search_quality.table_tasks import DEMO_SPEC
 from benchmarks.search_quality.target import (
+    TABLE,
     Answer,
     Run,
     answers_of,
-    expected_cost,
     first_and_settled,
     n_within,
-    ratio_interval,
+    show_cost,
+    show_ratio,
 )
 from benchmarks.throughput.child import ROOT, default_environment, product_environment
 from models.surroundings import Surroundings
@@ -45,8 +46,6 @@ from service.composition import draw_up, read_data
 from service.spec import SearchSpec
 
 OURS, PINNED = "transfermask", "transfermask, plan pinned"
-# The demo's task at the schedule of its spec.
-TABLE = "demo_one_cycle"
 PEERS = ("deap", "optuna_tpe")
 
 
@@ -134,11 +133,10 @@ def render(truth: Mapping[str, float], runs: Mapping[str, Sequence[Mapping[str, 
         cells.append(spread([run["seconds"] for run in own]))
         for field in ("first_seconds", "settled_seconds"):
             cells.append(f"{sum(run[field] is not None for run in own)} of {len(own)}")
-        bound = "" if any(run["settled_seconds"] is not None for run in own) else "more than "
-        cells.append(f"{bound}{expected_cost(runs_of(own)):.1f}")
+        cells.append(show_cost(runs_of(own), 1))
         for ours in (OURS, PINNED):
             is_compared = name in PEERS and ours in runs
-            cells.append(f"{bound}{_faster_by(own, runs[ours])}" if is_compared else "")
+            cells.append(show_ratio(runs_of(own), runs_of(runs[ours])) if is_compared else "")
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(
         [
@@ -149,13 +147,6 @@ def render(truth: Mapping[str, float], runs: Mapping[str, Sequence[Mapping[str, 
             "last run had.  Ratios with 95% bootstrap intervals over the seeds.",
         ]
     )
-
-
-def _faster_by(theirs: Sequence[Mapping[str, Any]], ours: Sequence[Mapping[str, Any]]) -> str:
-    """Ratio of the expected seconds, with its interval."""
-    other, own = runs_of(theirs), runs_of(ours)
-    low, high = ratio_interval(other, own)
-    return f"{expected_cost(other) / expected_cost(own):.1f} [{low:.1f}, {high:.1f}]"
 
 
 def main() -> None:

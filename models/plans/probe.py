@@ -245,8 +245,8 @@ class _Probe:
     def _spread_fused(self, best: Plan) -> None:
         """Try a chunk's size, and smaller ones as long as that is faster, in every process."""
         fastest = float("inf")
-        most = max(self.limits.most_candidates // self.limits.threads, PROBED_CHUNKS[0])
-        largest = min(best.chunk_size, max(size for size in PROBED_CHUNKS if size <= most))
+        of_one_process = _sizes_within(self.limits.most_candidates // self.limits.threads)
+        largest = min(best.chunk_size, of_one_process[-1])
         for size in (largest, largest // 2, largest // 4):
             if size < PROBED_CHUNKS[0]:
                 return
@@ -297,9 +297,9 @@ class _Probe:
 
     def _saves_enough(self, exact: Plan, reduced: Plan, taken: float) -> bool:
         """Whether a plan is so much faster that comparing its scores pays: twice, for times are noisy."""
-        return taken <= WORTHWHILE_PRECISION * self.milliseconds[exact.label] and self._timed(
-            reduced
-        ) <= WORTHWHILE_PRECISION * self._timed(exact)
+        if taken > WORTHWHILE_PRECISION * self.milliseconds[exact.label]:
+            return False
+        return self._timed(reduced) <= WORTHWHILE_PRECISION * self._timed(exact)
 
     def _timed(self, plan: Plan) -> float:
         """Milliseconds per candidate-step; infinite, with the reason, if the plan could not be timed."""
@@ -318,7 +318,7 @@ class _Probe:
         """Try larger chunks, or else smaller ones, as long as they are faster; give the best size, 0 if none works."""
         plans = [
             fused_plan(layout, size, self.limits.threads, channels_last=channels_last)
-            for size in self._sizes()
+            for size in _sizes_within(self.limits.most_candidates)
         ]
         place = self._first_place()
         fastest = self.attempt(plans[place])
@@ -338,13 +338,17 @@ class _Probe:
                 return best.chunk_size
         return plans[place].chunk_size
 
-    def _sizes(self) -> list[int]:
-        return [s for s in PROBED_CHUNKS if s <= max(self.limits.most_candidates, PROBED_CHUNKS[0])]
-
     def _first_place(self) -> int:
         """Which of the sizes comes first: a chunk that is worth its overhead and does not take seconds to measure."""
         by_time = FIRST_CHUNK_MILLISECONDS / self._milliseconds_of(self._best_loop)
-        return max(0, sum(size <= min(FIRST_CHUNK, by_time) for size in self._sizes()) - 1)
+        return max(
+            0,
+            sum(
+                size <= min(FIRST_CHUNK, by_time)
+                for size in _sizes_within(self.limits.most_candidates)
+            )
+            - 1,
+        )
 
     @property
     def _best_fused(self) -> Plan | None:
@@ -363,3 +367,8 @@ class _Probe:
         by_the_loop = max(self.milliseconds.values()) / 1000 * self.limits.planned_steps
         allowed = min(MOST_SECONDS, max(FEWEST_SECONDS, PROBE_SHARE * by_the_loop))
         return time.monotonic() - self.started > allowed
+
+
+def _sizes_within(most_candidates: int) -> list[int]:
+    """Chunks that so many candidates fill; the smallest in any case."""
+    return [size for size in PROBED_CHUNKS if size <= max(most_candidates, PROBED_CHUNKS[0])]
